@@ -1,0 +1,43 @@
+#include "async/loop.h"
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace rs::async {
+namespace {
+const SystemClock& system_clock() {
+  static const SystemClock clock;
+  return clock;
+}
+}  // namespace
+
+void Loop::post(std::function<void()> function) { asio::post(context_, std::move(function)); }
+
+struct SystemLoop::Work {
+  asio::executor_work_guard<asio::io_context::executor_type> guard;
+};
+
+SystemLoop::SystemLoop() : Loop(system_clock(), secure_seed()), work_(new Work{asio::make_work_guard(context())}) {}
+SystemLoop::~SystemLoop() = default;
+
+awaitable<void> SystemLoop::sleep(Duration duration) {
+  asio::steady_timer timer(context(), duration);
+  co_await timer.async_wait(asio::use_awaitable);
+}
+
+void SystemLoop::run() { context().run(); }
+void SystemLoop::stop() { context().stop(); }
+
+namespace detail {
+
+awaitable<void> run_with_timeout(Loop& loop, Duration limit, awaitable<void> operation, bool& timed_out) {
+  using namespace asio::experimental::awaitable_operators;
+  auto first = co_await (std::move(operation) || loop.sleep(limit));
+  timed_out = first.index() == 1;
+}
+
+}  // namespace detail
+}  // namespace rs::async
