@@ -1,0 +1,103 @@
+// gRPC over HTTP/2 (grpc/grpc doc/PROTOCOL-HTTP2.md): server and client. Messages are bytes here; who calls encodes.
+#pragma once
+
+#include "net/http.h"
+
+namespace rs::net::grpc {
+
+// https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+enum class StatusCode : int {
+  kOk = 0, kCancelled = 1, kUnknown = 2, kInvalidArgument = 3, kDeadlineExceeded = 4, kNotFound = 5, kAlreadyExists = 6,
+  kPermissionDenied = 7, kResourceExhausted = 8, kFailedPrecondition = 9, kAborted = 10, kOutOfRange = 11,
+  kUnimplemented = 12, kInternal = 13, kUnavailable = 14, kDataLoss = 15, kUnauthenticated = 16,
+};
+struct Status {
+  StatusCode code = StatusCode::kOk;
+  std::string message;
+};
+
+struct CallInfo {
+  Headers metadata;
+  Address peer;
+  std::shared_ptr<const PeerCertificate> certificate;
+  std::optional<MonoTime> deadline;      // from grpc-timeout
+};
+
+// Answers one unary call, once; may be moved and kept, and used later on the server's loop. Destroyed unanswered: kInternal.
+class UnaryResponder {
+ public:
+  virtual ~UnaryResponder() = default;
+  virtual void reply(std::string message) = 0;
+  virtual void fail(Status status) = 0;
+  virtual bool cancelled() const = 0;    // the client is gone: an answer has no reader
+};
+// The cheap path: no coroutine, no allocation beyond the message. Called on the server's loop.
+using UnaryHandler =
+    std::function<void(const CallInfo& info, std::string_view message, std::unique_ptr<UnaryResponder> responder)>;
+
+class ServerStream {
+ public:
+  virtual ~ServerStream() = default;
+  virtual const CallInfo& info() const = 0;
+  // The next message; nothing once the client has half-closed.
+  virtual awaitable<Result<std::optional<std::string>>> read() = 0;
+  // Waits only when more than the flow-control limit is unsent. Shared: one encoded event serves many streams.
+  virtual awaitable<Result<void>> write(std::shared_ptr<const std::string> message) = 0;
+  virtual size_t unsent_bytes() const = 0;
+};
+// The call ends with the returned status. Cancelled when the client goes away.
+using StreamHandler = std::function<awaitable<Status>(ServerStream& stream)>;
+
+struct ServerOptions {
+  size_t message_bytes = 2 << 20;               // larger: kResourceExhausted, as grpc-go words it
+  size_t concurrent_streams = 1u << 31;
+  Duration min_ping_interval = std::chrono::seconds(5);  // more often: GOAWAY "too_many_pings"
+  std::shared_ptr<const TlsServerContext> tls;
+  HttpLimits limits;
+  Handler http_handler;                         // requests that are not gRPC (content-type), HTTP/1.1 too; null: 415
+};
+
+class Server {
+ public:
+  Server(async::Loop& loop, ServerOptions options);
+  ~Server();
+  void unary(std::string path, UnaryHandler handler);    // "/etcdserverpb.KV/Range"; before serve()
+  void streaming(std::string path, StreamHandler handler);
+  void serve(std::unique_ptr<Listener> listener);
+  awaitable<void> stop(Duration grace);
+  struct Impl;
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+// One HTTP/2 connection to one address, re-made when lost. Errors carry the status's message; code mapped from StatusCode.
+class ClientStream {
+ public:
+  virtual ~ClientStream() = default;
+  virtual awaitable<Result<void>> write(std::string message) = 0;
+  virtual awaitable<Result<void>> writes_done() = 0;
+  virtual awaitable<Result<std::optional<std::string>>> read() = 0;  // nothing: ended with kOk
+};
+struct ClientOptions {
+  std::shared_ptr<const TlsClientContext> tls;
+  Duration connect_timeout = std::chrono::seconds(5);
+  Duration ping_interval = std::chrono::seconds(10);
+  Duration ping_timeout = std::chrono::seconds(5);
+  size_t message_bytes = 64 << 20;
+};
+class Client {
+ public:
+  Client(async::Loop& loop, Network& network, Address address, ClientOptions options);
+  ~Client();
+  // Fails with the StatusCode in status when given.
+  awaitable<Result<std::string>> call(std::string path, std::string message, Headers metadata, Duration timeout,
+                                      Status* status = nullptr);
+  awaitable<Result<std::unique_ptr<ClientStream>>> open(std::string path, Headers metadata);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rs::net::grpc
