@@ -34,6 +34,9 @@ class Event {
   asio::steady_timer timer_;
 };
 
+// Resumes after the duration or at the next notify(), whichever is first.
+awaitable<void> sleep_or_event(Loop& loop, Duration duration, Event& event);
+
 // Bounded queue between coroutines of one loop. push() waits while it is full (back-pressure); try_push() refuses.
 template <class T>
 class Channel {

@@ -1,5 +1,7 @@
 #include "async/loop.h"
 
+#include "async/event.h"
+
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -30,6 +32,11 @@ awaitable<void> SystemLoop::sleep(Duration duration) {
 
 void SystemLoop::run() { context().run(); }
 void SystemLoop::stop() { context().stop(); }
+
+awaitable<void> sleep_or_event(Loop& loop, Duration duration, Event& event) {
+  using namespace asio::experimental::awaitable_operators;
+  co_await (loop.sleep(duration) || event.wait());
+}
 
 namespace detail {
 
