@@ -32,10 +32,13 @@ struct Kind {
   std::vector<Subresource> subresources;
   const TypeInfo* type = nullptr;       // the schema; null: free-form
   bool has_status = false;              // the status subresource: writes to the object ignore .status
-  bool has_generation = false;          // metadata.generation counts changes of .spec
+  bool has_generation = false;          // metadata.generation counts changes of all but metadata and .status
   // Field selectors beyond metadata.name and metadata.namespace, e.g. spec.nodeName.
   std::vector<std::string> selectable_fields;
   bool stored = true;                   // false: virtual (SelfSubjectAccessReview, Eviction, Binding …)
+  // Objects that two groups serve are stored once: the group version they are stored in when it is not this one
+  // ("v1" for events.k8s.io/v1 Event). convert_stored() turns one form into the other.
+  std::string stored_group_version;
 
   std::string group_version() const { return api::group_version(group, version); }
   std::string list_kind() const { return kind + "List"; }
@@ -46,12 +49,19 @@ struct Kind {
 class KindTable {
  public:
   virtual ~KindTable() = default;
-  virtual const std::vector<std::shared_ptr<const Kind>>& all() const = 0;
+  virtual const std::vector<std::shared_ptr<const Kind>>& all() const = 0;  // the resources
   virtual const Kind* by_resource(std::string_view group, std::string_view version, std::string_view plural) const = 0;
+  // Also the kinds that only subresources speak (Eviction, Scale, TokenRequest …; plural is empty).
   virtual const Kind* by_kind(std::string_view group, std::string_view version, std::string_view kind) const = 0;
 };
 
 // Every built-in kind that Roadstead serves.
 const KindTable& builtin_kinds();
+
+// Every kind of Kubernetes in the table of kinds.cpp, also those Roadstead does not serve (for clients and tests).
+const KindTable& known_kinds();
+
+// The same object as another kind that shares its storage: Event of v1 and of events.k8s.io/v1. Unchanged otherwise.
+Json convert_stored(const Kind& from, const Kind& to, Json object);
 
 }  // namespace rs::api
