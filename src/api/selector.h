@@ -7,7 +7,7 @@ namespace rs::api {
 
 class LabelSelector {
  public:
-  enum class Operator { kIn, kNotIn, kExists, kDoesNotExist };
+  enum class Operator { kIn, kNotIn, kExists, kDoesNotExist, kGreaterThan, kLessThan };
   struct Requirement {
     std::string key;
     Operator op;
