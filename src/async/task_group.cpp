@@ -5,6 +5,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -16,14 +17,28 @@
 
 namespace rs::async {
 
+struct TaskEntry {
+  std::string name;
+  asio::cancellation_signal signal;
+  bool started = false;    // a signal sent before the task runs is lost: it is remembered in cancelled
+  bool cancelled = false;
+};
+
+namespace {
+void cancel_entry(TaskEntry& entry) {
+  entry.cancelled = true;
+  if (entry.started) entry.signal.emit(asio::cancellation_type::all);
+}
+}  // namespace
+
+void TaskHandle::cancel() {
+  if (auto entry = entry_.lock()) cancel_entry(*entry);
+}
+
 struct TaskGroup::State {
-  struct Task {
-    std::string name;
-    asio::cancellation_signal signal;
-  };
   explicit State(Loop& l) : loop(l), idle(l.context(), asio::steady_timer::time_point::max()) {}
   Loop& loop;
-  std::list<Task> tasks;
+  std::list<std::shared_ptr<TaskEntry>> tasks;
   asio::steady_timer idle;  // never fires: cancelled to wake who waits for the end of all tasks
   bool cancelled = false;
 };
@@ -51,28 +66,30 @@ void rethrow_unless_cancelled(std::string_view name, const std::exception_ptr& e
 
 awaitable<void> call_and_keep(std::function<awaitable<void>()> function) { co_await function(); }
 
-awaitable<void> totally_cancellable(awaitable<void> task) {
+awaitable<void> totally_cancellable(std::shared_ptr<TaskEntry> entry, awaitable<void> task) {
   co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+  entry->started = true;
+  // A task cancelled before it ran still runs up to its first wait, as one cancelled right after.
+  if (entry->cancelled) asio::post(co_await asio::this_coro::executor, [entry] { cancel_entry(*entry); });
   co_await std::move(task);
 }
 }  // namespace
 
-void TaskGroup::spawn(std::string_view name, awaitable<void> task) {
-  auto& entry = state_->tasks.emplace_back();
-  entry.name = name;
+TaskHandle TaskGroup::spawn(std::string_view name, awaitable<void> task) {
+  auto entry = std::make_shared<TaskEntry>();
+  entry->name = name;
+  entry->cancelled = state_->cancelled;
+  state_->tasks.push_back(entry);
   auto position = std::prev(state_->tasks.end());
-  asio::co_spawn(state_->loop.context(), totally_cancellable(std::move(task)),
-                 asio::bind_cancellation_slot(entry.signal.slot(), [state = state_, position](std::exception_ptr exception) {
-                   rethrow_unless_cancelled(position->name, exception);
+  TaskHandle handle;
+  handle.entry_ = entry;
+  asio::co_spawn(state_->loop.context(), totally_cancellable(entry, std::move(task)),
+                 asio::bind_cancellation_slot(entry->signal.slot(), [state = state_, position](std::exception_ptr exception) {
+                   rethrow_unless_cancelled((*position)->name, exception);
                    state->tasks.erase(position);
                    if (state->tasks.empty()) state->idle.cancel();
                  }));
-  if (state_->cancelled) {
-    // The task has not started yet: let it start, so that the signal finds it at its first wait.
-    state_->loop.post([state = state_] {
-      for (auto it = state->tasks.begin(); it != state->tasks.end();) (it++)->signal.emit(asio::cancellation_type::all);
-    });
-  }
+  return handle;
 }
 
 void TaskGroup::spawn_fn(std::string_view name, std::function<awaitable<void>()> function) {
@@ -81,8 +98,8 @@ void TaskGroup::spawn_fn(std::string_view name, std::function<awaitable<void>()>
 
 void TaskGroup::cancel() {
   state_->cancelled = true;
-  // Emitting may end a task at once, which erases its entry: step before emitting.
-  for (auto it = state_->tasks.begin(); it != state_->tasks.end();) (it++)->signal.emit(asio::cancellation_type::all);
+  const auto tasks = state_->tasks;  // a copy: a signal may end tasks at once, which erases them from the list
+  for (const auto& entry : tasks) cancel_entry(*entry);
 }
 
 awaitable<void> TaskGroup::stop() {

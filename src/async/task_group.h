@@ -21,6 +21,19 @@
 
 namespace rs::async {
 
+struct TaskEntry;
+
+// Cancels one task of a group. A value; harmless once the task has ended, or when empty.
+class TaskHandle {
+ public:
+  TaskHandle() = default;
+  void cancel();
+
+ private:
+  friend class TaskGroup;
+  std::weak_ptr<TaskEntry> entry_;
+};
+
 class TaskGroup {
  public:
   explicit TaskGroup(Loop& loop);
@@ -29,7 +42,7 @@ class TaskGroup {
   TaskGroup& operator=(const TaskGroup&) = delete;
 
   // Starts task; cancel() and stop() cancel it. A task spawned after cancel() is cancelled at once.
-  void spawn(std::string_view name, awaitable<void> task);
+  TaskHandle spawn(std::string_view name, awaitable<void> task);
   // The same for a callable returning awaitable<void>, kept alive until its task has ended.
   void spawn_fn(std::string_view name, std::function<awaitable<void>()> function);
 
