@@ -143,7 +143,8 @@ async::awaitable<void> Console::answer(net::Request& request, net::ResponseWrite
     response.headers = {{"content-type", "application/json"}, {"cache-control", "no-store"}};
     response.body = to_text(state()) + "\n";
   } else {
-    std::string_view path = target.path == "/" ? "/index.html" : target.path;
+    std::string_view path = target.path;
+    if (path == "/") path = "/index.html";
     response.status = 404;
     for (const auto& file : page_files()) {
       if (file.path != path) continue;
