@@ -3,10 +3,16 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 
 #include "store/store.h"
 
 namespace rs::store {
+
+namespace mvcc {
+class Machine;
+class WatchHub;
+}  // namespace mvcc
 
 struct EmbeddedOptions {
   std::filesystem::path directory;            // made with mode 0700; empty: in memory, for tests
@@ -14,11 +20,47 @@ struct EmbeddedOptions {
   Revision retain_revisions = 0;              // auto compaction by the owner: 0 here means none
 };
 
+// Called once, on the store's loop; maybe before the call that took it returns.
+template <class T>
+using Callback = std::move_only_function<void(Result<T>)>;
+
+enum class Alarm { kNoSpace = 1, kCorrupt = 2 };  // etcdserverpb.AlarmType
+
 class Embedded : public Store {
  public:
   // kAlreadyExists "…is in use by process N" when another process holds the directory; kDataLoss when it is damaged.
   static awaitable<Result<std::unique_ptr<Embedded>>> open(async::Loop& loop, EmbeddedOptions options);
   virtual awaitable<void> close() = 0;        // durable and released; no call after it
+
+  // The same operations without a coroutine each, for servers of many small requests.
+  virtual Result<RangeResponse> try_range(const RangeRequest& request) = 0;
+  virtual void submit(PutRequest request, Callback<PutResponse> done) = 0;
+  virtual void submit(DeleteRangeRequest request, Callback<DeleteRangeResponse> done) = 0;
+  virtual void submit(TxnRequest request, Callback<TxnResponse> done) = 0;
+  virtual void submit_compact(Revision revision, bool physical, Callback<Revision> done) = 0;
+  virtual void submit_grant(int64_t ttl_seconds, LeaseId id, Callback<LeaseGrant> done) = 0;
+  virtual void submit_revoke(LeaseId id, Callback<Revision> done) = 0;
+  virtual Result<int64_t> try_keep_alive(LeaseId id) = 0;
+  virtual LeaseInfo try_time_to_live(LeaseId id, bool keys) = 0;
+  virtual std::vector<LeaseId> try_leases() = 0;
+  virtual Status try_status() = 0;
+  virtual Revision revision() const = 0;
+
+  // Ids that stay the same for the life of the directory.
+  struct Identity {
+    uint64_t cluster = 0, member = 0;
+  };
+  virtual Identity identity() const = 0;
+  virtual void submit_alarm(Alarm alarm, bool active, Callback<Revision> done) = 0;
+  virtual std::vector<Alarm> alarms() const = 0;
+  // Small durable texts that belong to the store's owner ("auth").
+  virtual Result<std::optional<std::string>> load_note(std::string_view name) = 0;
+  virtual void submit_note(std::string name, std::string text, Callback<Revision> done) = 0;
+
+  // For watches by callback: add a WatchSink to the hub, then wake_watchers(), so that one with history gets to read it.
+  virtual mvcc::WatchHub& hub() = 0;
+  virtual const mvcc::Machine& machine() const = 0;
+  virtual void wake_watchers() = 0;
 };
 
 }  // namespace rs::store

@@ -1,0 +1,82 @@
+// The coroutine face of EmbeddedStore: thin wrappers over its callbacks.
+#include "store/mvcc/errors.h"
+#include "store/watch_queue.h"
+
+namespace rs::store {
+namespace {
+
+// Where a callback leaves its result for a coroutine; shared, because the coroutine may be cancelled first.
+template <class T>
+struct Slot {
+  explicit Slot(async::Loop& loop) : ready(loop) {}
+  std::optional<Result<T>> result;
+  async::Event ready;
+};
+
+template <class T>
+Callback<T> into(std::shared_ptr<Slot<T>> slot) {
+  return [slot = std::move(slot)](Result<T> result) {
+    slot->result.emplace(std::move(result));
+    slot->ready.notify();
+  };
+}
+
+template <class T>
+awaitable<Result<T>> taken(std::shared_ptr<Slot<T>> slot) {
+  while (!slot->result) co_await slot->ready.wait();
+  co_return std::move(*slot->result);
+}
+
+Result<void> only_errors(const Result<Revision>& result) {
+  if (!result) return fail(result.error());
+  return {};
+}
+
+}  // namespace
+
+awaitable<Result<RangeResponse>> EmbeddedStore::range(RangeRequest request) { co_return try_range(request); }
+
+awaitable<Result<TxnResponse>> EmbeddedStore::txn(TxnRequest request) {
+  auto slot = std::make_shared<Slot<TxnResponse>>(loop_);
+  submit(std::move(request), into(slot));
+  co_return co_await taken(slot);
+}
+
+awaitable<Result<std::unique_ptr<Watcher>>> EmbeddedStore::watch(WatchRequest request) {
+  if (closing_) co_return fail(errors::stopped());
+  co_return std::unique_ptr<Watcher>(new WatchQueue(loop_, *this, request));
+}
+
+awaitable<Result<void>> EmbeddedStore::compact(Revision revision) {
+  auto slot = std::make_shared<Slot<Revision>>(loop_);
+  submit_compact(revision, false, into(slot));
+  co_return only_errors(co_await taken(slot));
+}
+
+awaitable<Result<LeaseGrant>> EmbeddedStore::lease_grant(int64_t ttl_seconds, LeaseId id) {
+  auto slot = std::make_shared<Slot<LeaseGrant>>(loop_);
+  submit_grant(ttl_seconds, id, into(slot));
+  co_return co_await taken(slot);
+}
+
+awaitable<Result<void>> EmbeddedStore::lease_revoke(LeaseId id) {
+  auto slot = std::make_shared<Slot<Revision>>(loop_);
+  submit_revoke(id, into(slot));
+  co_return only_errors(co_await taken(slot));
+}
+
+awaitable<Result<int64_t>> EmbeddedStore::lease_keep_alive(LeaseId id) { co_return try_keep_alive(id); }
+awaitable<Result<LeaseInfo>> EmbeddedStore::lease_time_to_live(LeaseId id, bool keys) {
+  co_return try_time_to_live(id, keys);
+}
+awaitable<Result<std::vector<LeaseId>>> EmbeddedStore::leases() { co_return try_leases(); }
+awaitable<Result<Status>> EmbeddedStore::status() { co_return try_status(); }
+
+awaitable<Result<std::unique_ptr<Embedded>>> Embedded::open(async::Loop& loop, EmbeddedOptions options) {
+  if (!options.directory.empty()) co_return fail(Code::kUnimplemented, "stores on disk are not built in");
+  auto store = EmbeddedStore::make(loop, std::move(options), engine::make_memory_engine(), false);
+  if (!store) co_return fail(store.error());
+  co_return std::unique_ptr<Embedded>(std::move(*store));
+}
+
+}  // namespace rs::store

@@ -1,0 +1,398 @@
+#include "store/embedded_store.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "store/mvcc/errors.h"
+#include "store/mvcc/validate.h"
+#include "store/watch_queue.h"
+
+namespace rs::store {
+namespace {
+
+// Recent commits kept in memory: what reads of fresh keys and watchers that lag a little need.
+constexpr size_t kHistoryBytes = 8 << 20;
+// Requests waiting for the disk; beyond it new ones are told to come back later (etcd's gap of 5000).
+constexpr size_t kMaxWaiters = 20'000;
+constexpr size_t kMaxWaitingBytes = 64 << 20;
+constexpr size_t kRevokesPerTick = 500;
+constexpr size_t kCompactKeysPerStep = 1000;
+constexpr size_t kFeedWatchersPerTurn = 4;
+
+}  // namespace
+
+Result<std::optional<std::string>> EngineReader::value(Revision main, uint32_t sub) const {
+  return engine_.get(mvcc::record_key('v', main, sub));
+}
+
+Result<void> EngineReader::records(Revision from, const std::function<bool(const mvcc::Record&)>& visit) const {
+  std::optional<Error> damaged;
+  auto scanned = engine_.scan(mvcc::record_key('i', from, 0), mvcc::kRecordsEnd, [&](auto key, auto value) {
+    auto record = mvcc::parse_record(key, value);
+    if (record) return visit(*record);
+    damaged = Error{Code::kDataLoss, "a stored record cannot be understood"};
+    return false;
+  });
+  if (!scanned) return scanned;
+  if (damaged) return fail(*damaged);
+  return {};
+}
+
+EmbeddedStore::EmbeddedStore(async::Loop& loop, EmbeddedOptions options, std::unique_ptr<engine::Engine> engine,
+                             bool threaded)
+    : loop_(loop),
+      options_(std::move(options)),
+      engine_(std::move(engine)),
+      reader_(*engine_),
+      machine_(reader_, kHistoryBytes),
+      hub_(machine_),
+      compaction_wanted_(loop),
+      feed_wanted_(loop),
+      idle_(loop),
+      tasks_(loop),
+      committer_(threaded ? engine::make_threaded_committer(loop, *engine_)
+                          : engine::make_inline_committer(loop, *engine_)) {}
+
+EmbeddedStore::~EmbeddedStore() {
+  *alive_ = false;
+  for (WatchQueue* queue : queues_) queue->store_closed();
+}
+
+Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::make(async::Loop& loop, EmbeddedOptions options,
+                                                           std::unique_ptr<engine::Engine> engine, bool threaded) {
+  std::unique_ptr<EmbeddedStore> store(new EmbeddedStore(loop, std::move(options), std::move(engine), threaded));
+  if (auto recovered = store->recover(); !recovered) return fail(recovered.error());
+  store->start_tasks();
+  return store;
+}
+
+Result<void> EmbeddedStore::recover() {
+  auto note = [&](std::string_view name) { return engine_->get(mvcc::meta_key(name)); };
+  auto ids = note("ids"), head_text = note("head"), compact_text = note("compact"), alarms = note("alarms");
+  for (auto* read : {&ids, &head_text, &compact_text, &alarms}) {
+    if (!*read) return fail(read->error());
+  }
+  if (!ids->has_value()) {
+    // A new directory: its identity is its first commit.
+    identity_ = {loop_.random().next() | 1, loop_.random().next() | 1};
+    engine::Batch batch;
+    std::string text;
+    for (uint64_t id : {identity_.cluster, identity_.member}) text.append(reinterpret_cast<const char*>(&id), sizeof id);
+    batch.put(mvcc::meta_key("ids"), text);
+    mvcc::put_head(batch, {1, 0});
+    return engine_->write(batch, true);
+  }
+  auto head = head_text->has_value() ? mvcc::parse_head(**head_text) : std::nullopt;
+  if ((*ids)->size() != 16 || !head) return fail(Code::kDataLoss, "the record of the last commit is missing or damaged");
+  std::memcpy(&identity_.cluster, (*ids)->data(), 8);
+  std::memcpy(&identity_.member, (*ids)->data() + 8, 8);
+  Revision compacted = -1;
+  if (compact_text->has_value()) {
+    auto number = mvcc::parse_number(**compact_text);
+    if (!number) return fail(Code::kDataLoss, "the record of the last compaction is damaged");
+    compacted = *number;
+  }
+  if (alarms->has_value()) {
+    for (char c : **alarms) {
+      if (c == 1 || c == 2) alarms_.insert(Alarm(c));
+    }
+  }
+  commits_ = head->commits;
+  machine_.restore_begin(*head, compacted);
+  Result<void> restored;
+  auto scanned = reader_.records(0, [&](const mvcc::Record& record) {
+    restored = machine_.restore(record);
+    return restored.has_value();
+  });
+  if (!scanned) return scanned;
+  if (!restored) return restored;
+  scanned = engine_->scan(mvcc::kLeasesBegin, mvcc::kLeasesEnd, [&](auto key, auto value) {
+    auto lease = mvcc::parse_lease(key, value);
+    if (!lease) {
+      restored = fail(Code::kDataLoss, "a stored lease cannot be understood");
+      return false;
+    }
+    machine_.restore_lease(lease->first, lease->second, loop_.now());
+    return true;
+  });
+  if (!scanned) return scanned;
+  if (!restored) return restored;
+  return machine_.restore_finish();
+}
+
+void EmbeddedStore::start_tasks() {
+  tasks_.spawn("store tick", tick());
+  tasks_.spawn("store compaction", compact_slowly());
+  tasks_.spawn("store watch catch-up", feed_watchers());
+}
+
+std::optional<Error> EmbeddedStore::refusal(int64_t cost) {
+  if (closing_) return errors::stopped();
+  if (alarms_.contains(Alarm::kCorrupt)) return errors::corrupt();
+  if (failed_) return failed_->code == Code::kResourceExhausted ? errors::no_space() : errors::corrupt();
+  if (open_.waiters.size() >= kMaxWaiters || open_.batch.bytes() >= kMaxWaitingBytes) return errors::too_many_requests();
+  if (cost == 0) return std::nullopt;
+  if (alarms_.contains(Alarm::kNoSpace)) return errors::no_space();
+  if (options_.quota_bytes > 0 && machine_.live_bytes() + cost >= options_.quota_bytes) {
+    log::error("store", "quota reached: writes are refused until keys are deleted and compacted",
+               {{"quota", options_.quota_bytes}, {"live", machine_.live_bytes()}});
+    alarms_.insert(Alarm::kNoSpace);
+    put_alarms();
+    schedule_flush();
+    return errors::no_space();
+  }
+  return std::nullopt;
+}
+
+void EmbeddedStore::put_alarms() {
+  std::string text;
+  for (Alarm alarm : alarms_) text.push_back(char(alarm));
+  open_.batch.put(mvcc::meta_key("alarms"), text);
+  open_.sync = true;
+}
+
+template <class T>
+void EmbeddedStore::answer_when_durable(Result<T> result, Callback<T> done) {
+  if (machine_.broken() && !failed_) broke(*machine_.broken());
+  if (open_.batch.empty() && open_.waiters.empty() && machine_.head() == machine_.durable() && !in_flight_) {
+    done(std::move(result));
+    return;
+  }
+  open_.waiters.push_back([result = std::move(result), done = std::move(done)](const Error* error) mutable {
+    if (error != nullptr) {
+      done(fail(*error));
+    } else {
+      done(std::move(result));
+    }
+  });
+  open_.sync = true;
+  schedule_flush();
+}
+
+void EmbeddedStore::schedule_flush() {
+  if (flush_scheduled_ || in_flight_) return;
+  flush_scheduled_ = true;
+  // At the end of the loop's turn: requests that arrived together share a group.
+  loop_.post([this, alive = alive_] {
+    if (!*alive) return;
+    flush_scheduled_ = false;
+    flush();
+  });
+}
+
+void EmbeddedStore::flush() {
+  if (in_flight_ || (open_.batch.empty() && open_.waiters.empty())) return;
+  flying_ = std::exchange(open_, Group{});
+  flying_.revision = machine_.head();
+  in_flight_ = true;
+  if (failed_) return committed(fail(errors::timed_out()));
+  if (flying_.batch.empty()) return committed({});
+  mvcc::put_head(flying_.batch, {flying_.revision, ++commits_});
+  committer_->write(std::move(flying_.batch), flying_.sync, [this](Result<void> result) { committed(std::move(result)); });
+}
+
+void EmbeddedStore::committed(Result<void> result) {
+  Group group = std::exchange(flying_, Group{});
+  in_flight_ = false;
+  if (!result) {
+    if (!failed_) broke(result.error());
+    Error error = errors::timed_out();  // nobody knows whether it is on disk
+    for (auto& waiter : group.waiters) waiter(&error);
+  } else {
+    Revision from = machine_.durable();
+    machine_.settle(group.revision);
+    if (group.revision > from) hub_.publish(from);
+    machine_.forget();
+    for (auto& waiter : group.waiters) waiter(nullptr);
+  }
+  flush();
+  if (!in_flight_) idle_.notify();
+}
+
+void EmbeddedStore::broke(const Error& error) {
+  failed_ = error;
+  alarms_.insert(error.code == Code::kResourceExhausted ? Alarm::kNoSpace : Alarm::kCorrupt);
+  log::error("store", "the disk failed: the store is read-only from now on", {{"why", to_string(error)}});
+}
+
+Result<RangeResponse> EmbeddedStore::try_range(const RangeRequest& request) {
+  if (auto checked = mvcc::check(request); !checked) return fail(checked.error());
+  if (alarms_.contains(Alarm::kCorrupt) && !request.serializable) return fail(errors::corrupt());
+  return machine_.range(request);
+}
+
+void EmbeddedStore::submit(PutRequest request, Callback<PutResponse> done) {
+  if (auto checked = mvcc::check(request); !checked) return done(fail(checked.error()));
+  if (auto refused = refusal(256 + int64_t(request.key.size() + request.value.size()))) return done(fail(*refused));
+  answer_when_durable(machine_.put(request, open_.batch), std::move(done));
+}
+
+void EmbeddedStore::submit(DeleteRangeRequest request, Callback<DeleteRangeResponse> done) {
+  if (auto checked = mvcc::check(request); !checked) return done(fail(checked.error()));
+  if (auto refused = refusal(0)) return done(fail(*refused));
+  answer_when_durable(machine_.delete_range(request, open_.batch), std::move(done));
+}
+
+void EmbeddedStore::submit(TxnRequest request, Callback<TxnResponse> done) {
+  if (auto checked = mvcc::check(request); !checked) return done(fail(checked.error()));
+  if (!mvcc::may_write(request)) {
+    if (alarms_.contains(Alarm::kCorrupt)) return done(fail(errors::corrupt()));
+    return done(machine_.read_txn(request));
+  }
+  if (auto refused = refusal(mvcc::cost(request))) return done(fail(*refused));
+  answer_when_durable(machine_.txn(request, open_.batch), std::move(done));
+}
+
+void EmbeddedStore::submit_compact(Revision revision, bool physical, Callback<Revision> done) {
+  if (auto refused = refusal(0)) return done(fail(*refused));
+  auto scheduled = machine_.compact(revision, open_.batch);
+  if (!scheduled) return done(fail(scheduled.error()));
+  compaction_wanted_.notify();
+  Revision now = machine_.durable();
+  if (!physical) return answer_when_durable(Result<Revision>(now), std::move(done));
+  compaction_waiters_.emplace_back(revision, [done = std::move(done), now](const Error* error) mutable {
+    if (error != nullptr) return done(fail(*error));
+    done(now);
+  });
+  answer_when_durable<Revision>(now, [](Result<Revision>) {});
+}
+
+void EmbeddedStore::submit_grant(int64_t ttl_seconds, LeaseId id, Callback<LeaseGrant> done) {
+  if (auto refused = refusal(64)) return done(fail(*refused));
+  while (id == 0 || (id < 0 && machine_.lessor().find(id) != nullptr)) {
+    id = LeaseId(loop_.random().next() >> 1);
+    if (machine_.lessor().find(id) != nullptr) id = 0;
+  }
+  answer_when_durable(machine_.grant(id, ttl_seconds, loop_.now(), open_.batch), std::move(done));
+}
+
+void EmbeddedStore::submit_revoke(LeaseId id, Callback<Revision> done) {
+  if (auto refused = refusal(0)) return done(fail(*refused));
+  auto revoked = machine_.revoke(id, open_.batch);
+  Result<Revision> result = machine_.head();
+  if (!revoked) result = fail(revoked.error());
+  answer_when_durable(std::move(result), std::move(done));
+}
+
+Result<int64_t> EmbeddedStore::try_keep_alive(LeaseId id) {
+  mvcc::Lease* lease = machine_.lessor().find(id);
+  // One past its end is as good as revoked: it must never come back to life.
+  if (lease == nullptr || lease->revoking || lease->expiry <= loop_.now()) return fail(errors::lease_not_found());
+  machine_.lessor().renew(*lease, loop_.now());
+  return lease->ttl_seconds;
+}
+
+LeaseInfo EmbeddedStore::try_time_to_live(LeaseId id, bool keys) {
+  const mvcc::Lease* lease = machine_.lessor().find(id);
+  if (lease == nullptr) return {id, 0, -1, {}};
+  LeaseInfo info{id, lease->ttl_seconds, mvcc::Lessor::remaining_seconds(*lease, loop_.now()), {}};
+  if (keys) info.keys.assign(lease->keys.begin(), lease->keys.end());
+  return info;
+}
+
+std::vector<LeaseId> EmbeddedStore::try_leases() { return machine_.lessor().ids(); }
+
+Status EmbeddedStore::try_status() {
+  Status status;
+  status.revision = machine_.durable();
+  status.compact_revision = std::max<Revision>(0, machine_.compacted());
+  status.db_size_bytes = engine_->bytes_on_disk();
+  status.live_bytes = machine_.live_bytes();
+  for (Alarm alarm : alarms_) status.alarms.emplace_back(alarm == Alarm::kNoSpace ? "NOSPACE" : "CORRUPT");
+  return status;
+}
+
+void EmbeddedStore::submit_alarm(Alarm alarm, bool active, Callback<Revision> done) {
+  if (closing_) return done(fail(errors::stopped()));
+  if (!active && failed_ && failed_->code == Code::kResourceExhausted && alarm == Alarm::kNoSpace) {
+    if (auto resumed = engine_->resume(); !resumed) return done(fail(errors::no_space()));
+    failed_.reset();
+  }
+  if (active) {
+    alarms_.insert(alarm);
+  } else {
+    alarms_.erase(alarm);
+  }
+  put_alarms();
+  answer_when_durable(Result<Revision>(machine_.durable()), std::move(done));
+}
+
+Result<std::optional<std::string>> EmbeddedStore::load_note(std::string_view name) {
+  return engine_->get(mvcc::meta_key(name));
+}
+
+void EmbeddedStore::submit_note(std::string name, std::string text, Callback<Revision> done) {
+  if (auto refused = refusal(0)) return done(fail(*refused));
+  open_.batch.put(mvcc::meta_key(name), text);
+  answer_when_durable(Result<Revision>(machine_.durable()), std::move(done));
+}
+
+void EmbeddedStore::wake_watchers() { feed_wanted_.notify(); }
+
+awaitable<void> EmbeddedStore::tick() {
+  for (int half_seconds = 1;; ++half_seconds) {
+    co_await loop_.sleep(std::chrono::milliseconds(500));
+    for (LeaseId id : machine_.lessor().due(loop_.now(), kRevokesPerTick)) {
+      if (refusal(0)) break;
+      machine_.lessor().find(id)->revoking = true;
+      submit_revoke(id, [](Result<Revision>) {});
+    }
+    if (half_seconds % 2 == 0) {
+      for (WatchQueue* queue : queues_) queue->tick(machine_.durable());
+    }
+  }
+}
+
+awaitable<void> EmbeddedStore::compact_slowly() {
+  while (true) {
+    while (!machine_.compacting() || failed_) co_await compaction_wanted_.wait();
+    Revision goal = machine_.compacted();
+    bool more = machine_.compact_step(kCompactKeysPerStep, open_.batch);
+    schedule_flush();
+    if (more) {
+      // Let requests pass between the steps, and the disk take what is queued.
+      co_await loop_.sleep(std::chrono::milliseconds(2));
+      while (open_.batch.bytes() > (4u << 20) && !failed_) co_await loop_.sleep(std::chrono::milliseconds(5));
+      continue;
+    }
+    engine_->tidy();
+    if (alarms_.contains(Alarm::kNoSpace) && !failed_ && machine_.live_bytes() < options_.quota_bytes / 10 * 9) {
+      alarms_.erase(Alarm::kNoSpace);
+      put_alarms();
+      schedule_flush();
+    }
+    while (!compaction_waiters_.empty() && compaction_waiters_.front().first <= goal) {
+      auto waiter = std::move(compaction_waiters_.front().second);
+      compaction_waiters_.pop_front();
+      open_.waiters.push_back(std::move(waiter));
+      schedule_flush();
+    }
+  }
+}
+
+awaitable<void> EmbeddedStore::feed_watchers() {
+  while (true) {
+    while (hub_.unsynced() == 0) co_await feed_wanted_.wait();
+    hub_.catch_up(kFeedWatchersPerTurn);
+    co_await loop_.sleep(std::chrono::nanoseconds(0));
+  }
+}
+
+awaitable<void> EmbeddedStore::close() {
+  closing_ = true;
+  for (WatchQueue* queue : queues_) queue->store_closed();
+  queues_.clear();
+  while (in_flight_ || flush_scheduled_ || !open_.batch.empty() || !open_.waiters.empty()) {
+    schedule_flush();
+    co_await idle_.wait();
+  }
+  for (auto& [revision, waiter] : compaction_waiters_) {
+    Error error = errors::stopped();
+    waiter(&error);
+  }
+  compaction_waiters_.clear();
+  co_await tasks_.stop();
+  committer_.reset();
+  engine_->shutdown();
+}
+
+}  // namespace rs::store

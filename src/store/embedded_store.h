@@ -1,0 +1,117 @@
+// EmbeddedStore: Embedded over any Engine. Tests hand it engines of their own; everybody else calls Embedded::open.
+#pragma once
+
+#include <deque>
+#include <set>
+
+#include "async/event.h"
+#include "async/task_group.h"
+#include "store/embedded.h"
+#include "store/engine/committer.h"
+#include "store/engine/engine.h"
+#include "store/mvcc/machine.h"
+#include "store/mvcc/watch_hub.h"
+
+namespace rs::store {
+
+class WatchQueue;
+
+// Machine's way back to its records.
+class EngineReader final : public mvcc::Reader {
+ public:
+  explicit EngineReader(const engine::Engine& engine) : engine_(engine) {}
+  Result<std::optional<std::string>> value(Revision main, uint32_t sub) const override;
+  Result<void> records(Revision from, const std::function<bool(const mvcc::Record&)>& visit) const override;
+
+ private:
+  const engine::Engine& engine_;
+};
+
+class EmbeddedStore final : public Embedded {
+ public:
+  // Recovers what engine holds. threaded: commits in a thread of its own.
+  static Result<std::unique_ptr<EmbeddedStore>> make(async::Loop& loop, EmbeddedOptions options,
+                                                     std::unique_ptr<engine::Engine> engine, bool threaded);
+  ~EmbeddedStore() override;
+
+  awaitable<Result<RangeResponse>> range(RangeRequest request) override;
+  awaitable<Result<TxnResponse>> txn(TxnRequest request) override;
+  awaitable<Result<std::unique_ptr<Watcher>>> watch(WatchRequest request) override;
+  awaitable<Result<void>> compact(Revision revision) override;
+  awaitable<Result<LeaseGrant>> lease_grant(int64_t ttl_seconds, LeaseId id) override;
+  awaitable<Result<void>> lease_revoke(LeaseId id) override;
+  awaitable<Result<int64_t>> lease_keep_alive(LeaseId id) override;
+  awaitable<Result<LeaseInfo>> lease_time_to_live(LeaseId id, bool keys) override;
+  awaitable<Result<std::vector<LeaseId>>> leases() override;
+  awaitable<Result<Status>> status() override;
+  awaitable<void> close() override;
+
+  Result<RangeResponse> try_range(const RangeRequest& request) override;
+  void submit(PutRequest request, Callback<PutResponse> done) override;
+  void submit(DeleteRangeRequest request, Callback<DeleteRangeResponse> done) override;
+  void submit(TxnRequest request, Callback<TxnResponse> done) override;
+  void submit_compact(Revision revision, bool physical, Callback<Revision> done) override;
+  void submit_grant(int64_t ttl_seconds, LeaseId id, Callback<LeaseGrant> done) override;
+  void submit_revoke(LeaseId id, Callback<Revision> done) override;
+  Result<int64_t> try_keep_alive(LeaseId id) override;
+  LeaseInfo try_time_to_live(LeaseId id, bool keys) override;
+  std::vector<LeaseId> try_leases() override;
+  Status try_status() override;
+  Revision revision() const override { return machine_.durable(); }
+  Identity identity() const override { return identity_; }
+  void submit_alarm(Alarm alarm, bool active, Callback<Revision> done) override;
+  std::vector<Alarm> alarms() const override { return {alarms_.begin(), alarms_.end()}; }
+  Result<std::optional<std::string>> load_note(std::string_view name) override;
+  void submit_note(std::string name, std::string text, Callback<Revision> done) override;
+  mvcc::WatchHub& hub() override { return hub_; }
+  const mvcc::Machine& machine() const override { return machine_; }
+  void wake_watchers() override;
+
+ private:
+  friend class WatchQueue;
+  // What goes to disk together, and who waits for it.
+  struct Group {
+    engine::Batch batch;
+    std::vector<std::move_only_function<void(const Error*)>> waiters;
+    Revision revision = 0;
+    bool sync = false;
+  };
+
+  EmbeddedStore(async::Loop& loop, EmbeddedOptions options, std::unique_ptr<engine::Engine> engine, bool threaded);
+  Result<void> recover();
+  // An error when writes are refused now; cost: bytes the request may add.
+  std::optional<Error> refusal(int64_t cost);
+  template <class T>
+  void answer_when_durable(Result<T> result, Callback<T> done);
+  void schedule_flush();
+  void flush();
+  void committed(Result<void> result);
+  void broke(const Error& error);
+  void start_tasks();
+  awaitable<void> tick();
+  awaitable<void> compact_slowly();
+  awaitable<void> feed_watchers();
+  void put_alarms();
+
+  async::Loop& loop_;
+  const EmbeddedOptions options_;
+  std::unique_ptr<engine::Engine> engine_;
+  EngineReader reader_;
+  mvcc::Machine machine_;
+  mvcc::WatchHub hub_;
+  Identity identity_;
+  uint64_t commits_ = 0;
+  std::set<Alarm> alarms_;
+  std::optional<Error> failed_;    // the disk failed: no more writes
+  bool closing_ = false;
+  Group open_, flying_;
+  bool in_flight_ = false, flush_scheduled_ = false;
+  std::deque<std::pair<Revision, std::move_only_function<void(const Error*)>>> compaction_waiters_;
+  async::Event compaction_wanted_, feed_wanted_, idle_;
+  std::set<WatchQueue*> queues_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  async::TaskGroup tasks_;
+  std::unique_ptr<engine::Committer> committer_;  // last: stops first
+};
+
+}  // namespace rs::store

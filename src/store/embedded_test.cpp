@@ -1,0 +1,113 @@
+// Embedded in memory through the Store interface. Expected values: reference etcd-api.md A.4 to A.7.
+#include "store/embedded.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <gtest/gtest.h>
+
+#include "async/task_group.h"
+
+namespace rs::store {
+namespace {
+
+class EmbeddedTest : public ::testing::Test {
+ protected:
+  // Runs body on a loop to its end.
+  void run(std::function<awaitable<void>(async::Loop&, Embedded&)> body) {
+    async::SystemLoop loop;
+    async::TaskGroup tasks(loop);
+    tasks.spawn_fn("test", [&]() -> awaitable<void> {
+      auto store = co_await Embedded::open(loop, {});
+      EXPECT_TRUE(store.has_value());
+      co_await body(loop, **store);
+      co_await (*store)->close();
+      loop.stop();
+    });
+    loop.run();
+  }
+};
+
+TEST_F(EmbeddedTest, FirstWriteMakesRevisionTwo) {
+  run([](async::Loop&, Embedded& store) -> awaitable<void> {
+    auto put = co_await store.put({.key = "a", .value = "1"});
+    EXPECT_TRUE(put.has_value());
+    EXPECT_EQ(put->revision, 2);
+    auto range = co_await store.range({.key = "a"});
+    EXPECT_EQ(range->revision, 2);
+    EXPECT_EQ(range->count, 1);
+    EXPECT_EQ(range->kvs.at(0).value, "1");
+    EXPECT_EQ(range->kvs.at(0).create_revision, 2);
+    EXPECT_EQ(range->kvs.at(0).version, 1);
+  });
+}
+
+TEST_F(EmbeddedTest, WatchTellsHistoryThenLiveThenProgress) {
+  run([](async::Loop&, Embedded& store) -> awaitable<void> {
+    (void)co_await store.put({.key = "p/a", .value = "1"});
+    (void)co_await store.put({.key = "q", .value = "other"});
+    (void)co_await store.put({.key = "p/a", .value = "2"});
+    auto watcher = co_await store.watch({.key = "p/", .range_end = prefix_end("p/"), .start_revision = 2, .prev_kv = true});
+    auto batch = co_await (*watcher)->next();
+    EXPECT_EQ(batch->events.size(), 2u);
+    EXPECT_EQ(batch->revision, 4);
+    EXPECT_EQ(batch->events.at(1)->prev_kv->value, "1");
+    (void)co_await store.delete_range({.key = "p/a"});
+    batch = co_await (*watcher)->next();
+    EXPECT_EQ(batch->revision, 5);
+    EXPECT_EQ(batch->events.at(0)->type, Event::Type::kDelete);
+    EXPECT_EQ(batch->events.at(0)->prev_kv->value, "2");
+    (void)co_await store.put({.key = "q", .value = "other"});
+    batch = co_await (*watcher)->next();
+    EXPECT_TRUE(batch->events.empty());
+    EXPECT_EQ(batch->revision, 6);
+  });
+}
+
+TEST_F(EmbeddedTest, WatchFromCompactedRevisionEnds) {
+  run([](async::Loop&, Embedded& store) -> awaitable<void> {
+    for (int i = 0; i < 4; ++i) (void)co_await store.put({.key = "a", .value = std::to_string(i)});
+    EXPECT_TRUE((co_await store.compact(4)).has_value());
+    auto watcher = co_await store.watch({.key = "a", .start_revision = 2});
+    auto batch = co_await (*watcher)->next();
+    EXPECT_FALSE(batch.has_value());
+    EXPECT_EQ(batch.error().code, Code::kOutOfRange);
+    EXPECT_EQ(batch.error().message, "etcdserver: mvcc: required revision has been compacted");
+    auto old = co_await store.range({.key = "a", .revision = 3});
+    EXPECT_EQ(old.error().message, "etcdserver: mvcc: required revision has been compacted");
+    auto future = co_await store.range({.key = "a", .revision = 30});
+    EXPECT_EQ(future.error().message, "etcdserver: mvcc: required revision is a future revision");
+  });
+}
+
+TEST_F(EmbeddedTest, SlowWatcherFallsBackToHistoryAndLosesNothing) {
+  run([](async::Loop&, Embedded& store) -> awaitable<void> {
+    auto watcher = co_await store.watch({.key = "k"});
+    constexpr int kWrites = 10'000;
+    for (int i = 0; i < kWrites; ++i) (void)co_await store.put({.key = "k", .value = std::to_string(i)});
+    Revision expected = 2;
+    while (expected < 2 + kWrites) {
+      auto batch = co_await (*watcher)->next();
+      EXPECT_TRUE(batch.has_value());
+      for (const auto& event : batch->events) EXPECT_EQ(event->kv.mod_revision, expected++);
+    }
+  });
+}
+
+TEST_F(EmbeddedTest, RevokedLeaseDeletesItsKeysInOneRevision) {
+  run([](async::Loop&, Embedded& store) -> awaitable<void> {
+    auto lease = co_await store.lease_grant(100, 7);
+    EXPECT_EQ(lease->id, 7);
+    (void)co_await store.put({.key = "b", .value = "1", .lease = 7});
+    (void)co_await store.put({.key = "a", .value = "1", .lease = 7});
+    auto info = co_await store.lease_time_to_live(7, true);
+    EXPECT_EQ(info->keys, (std::vector<std::string>{"a", "b"}));
+    EXPECT_TRUE((co_await store.lease_revoke(7)).has_value());
+    auto range = co_await store.range({.key = "a", .range_end = "z"});
+    EXPECT_EQ(range->count, 0);
+    EXPECT_EQ(range->revision, 4);
+    auto unknown = co_await store.put({.key = "a", .value = "1", .lease = 7});
+    EXPECT_EQ(unknown.error().message, "etcdserver: requested lease not found");
+  });
+}
+
+}  // namespace
+}  // namespace rs::store

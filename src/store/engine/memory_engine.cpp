@@ -1,0 +1,51 @@
+#include <map>
+
+#include "store/engine/engine.h"
+
+namespace rs::store::engine {
+namespace {
+
+class MemoryEngine final : public Engine {
+ public:
+  Result<void> write(const Batch& batch, bool) override {
+    for (size_t i = 0; i < batch.size(); ++i) {
+      Batch::Op op = batch.op(i);
+      if (op.erase) {
+        auto it = map_.find(op.key);
+        if (it == map_.end()) continue;
+        bytes_ -= int64_t(it->first.size() + it->second.size());
+        map_.erase(it);
+      } else {
+        auto [it, added] = map_.try_emplace(std::string(op.key));
+        bytes_ += int64_t(op.value.size()) - int64_t(it->second.size()) + (added ? int64_t(op.key.size()) : 0);
+        it->second = op.value;
+      }
+    }
+    return {};
+  }
+  Result<std::optional<std::string>> get(std::string_view key) const override {
+    auto it = map_.find(key);
+    if (it == map_.end()) return std::optional<std::string>();
+    return std::optional<std::string>(it->second);
+  }
+  Result<void> scan(std::string_view from, std::string_view to,
+                    const std::function<bool(std::string_view, std::string_view)>& visit) const override {
+    for (auto it = map_.lower_bound(from); it != map_.end() && std::string_view(it->first) < to; ++it) {
+      if (!visit(it->first, it->second)) break;
+    }
+    return {};
+  }
+  int64_t bytes_on_disk() const override { return bytes_; }
+  Result<void> resume() override { return {}; }
+
+ private:
+  // The store writes inline when nothing is on disk, so there is one thread.
+  std::map<std::string, std::string, std::less<>> map_;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_memory_engine() { return std::make_unique<MemoryEngine>(); }
+
+}  // namespace rs::store::engine

@@ -1,0 +1,52 @@
+// Lessor: leases, their keys and their ends (reference etcd-api.md A.7). Pure: time comes in as a value, and expire()
+// only names what is due; the caller proposes the revocations, because deleting keys is a transaction.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "store/store.h"
+
+namespace rs::store::mvcc {
+
+struct Lease {
+  LeaseId id = 0;
+  int64_t ttl_seconds = 0;       // granted
+  MonoTime expiry;
+  std::set<std::string, std::less<>> keys;
+  bool revoking = false;         // a revocation is under way: it can no longer be renewed
+};
+
+class Lessor {
+ public:
+  static constexpr int64_t kMaxTtlSeconds = 9'000'000'000;
+  static constexpr int64_t kMinTtlSeconds = 2;
+
+  Lease* find(LeaseId id);
+  const Lease* find(LeaseId id) const;
+  // The TTL that a grant of ttl_seconds gets.
+  static int64_t granted_ttl(int64_t ttl_seconds);
+  void grant(LeaseId id, int64_t ttl_seconds, MonoTime now);
+  void forget(LeaseId id);
+  void attach(LeaseId id, std::string_view key);
+  void detach(LeaseId id, std::string_view key);
+  void renew(Lease& lease, MonoTime now);
+  static int64_t remaining_seconds(const Lease& lease, MonoTime now);
+  // Leases past their end that are not being revoked, oldest first, at most limit.
+  std::vector<LeaseId> due(MonoTime now, size_t limit) const;
+  // After a restart every lease gets its full TTL again: keys never vanish early.
+  void extend_all(MonoTime now);
+  std::vector<LeaseId> ids() const;
+  size_t size() const { return leases_.size(); }
+
+ private:
+  void schedule(Lease& lease, MonoTime expiry);
+  std::unordered_map<LeaseId, Lease> leases_;
+  std::set<std::pair<MonoTime, LeaseId>> by_expiry_;
+};
+
+}  // namespace rs::store::mvcc
