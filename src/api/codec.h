@@ -16,7 +16,8 @@ struct Decoded {
 
 // Decodes a body that must hold an object of the given kind (or, kind null, of whichever built-in kind it names).
 // apiVersion and kind missing in the body are filled in; different ones are kBadRequest. Unknown fields are dropped
-// (kIgnore, kWarn) or refused (kStrict: kBadRequest `strict decoding error: unknown field "spec.foo"`). Wrong types are
+// (kIgnore, kWarn) or refused (kStrict: kBadRequest `Pod in version "v1" cannot be handled as a Pod: strict decoding error:
+// unknown field "spec.foo"`; normalise() says it without the frame). Wrong types are
 // kBadRequest in Kubernetes' words. Null members and (as Go's omitempty) empty optional ones are normalised away, so that
 // JSON, YAML and protobuf of one object decode to the same value. Depth, size and count are limited.
 Result<Decoded> decode_object(MediaType type, std::string_view body, const Kind* kind, FieldValidation validation);

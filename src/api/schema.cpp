@@ -115,6 +115,18 @@ constexpr Scalar kScalars[] = {
     {"JSONSchemaPropsOrStringArray", ValueType::kSchemaOrStringArray},
 };
 
+// Go writes structs that are no pointers even when they are empty, and everything else unless it is omitempty. Times are
+// left out when zero (Go writes null), as is free-form JSON.
+bool always_written(const FieldInfo& field) {
+  if (field.pointer) return false;
+  if (field.shape == Shape::kSingle) {
+    if (field.value == ValueType::kMessage || field.value == ValueType::kQuantity) return true;
+    if (field.value == ValueType::kTime || field.value == ValueType::kMicroTime) return false;
+    if (field.value >= ValueType::kRawExtension && field.value != ValueType::kStringList) return false;
+  }
+  return !field.omit_empty;
+}
+
 // Reads the files in two passes: first every type with its own fields, then references, inlining and indexes.
 class Schema {
  public:
@@ -305,6 +317,7 @@ void Schema::index(TypeInfo& type) {
   for (uint16_t i = 0; i < type.fields.size(); ++i) {
     type.by_name.push_back(i);
     if (!type.fields[i].inlined && type.fields[i].number > 0) type.by_number.push_back(i);
+    if (always_written(type.fields[i])) type.always.push_back(i);
   }
   std::ranges::sort(type.by_name, {}, [&](uint16_t i) { return type.fields[i].name; });
   std::ranges::sort(type.by_number, {}, [&](uint16_t i) { return type.fields[i].number; });

@@ -88,6 +88,7 @@ struct TypeInfo {
   std::string openapi_name() const { return std::string(package) + "." + std::string(name); }
 
   std::vector<uint16_t> by_name, by_number;             // indexes into fields, sorted; for the two lookups
+  std::vector<uint16_t> always;                         // fields that Go writes even when they are zero
 };
 
 // "apps/v1", "Deployment"; also PodSpec and the other types that are no kinds. The types of meta/v1 (DeleteOptions,

@@ -71,6 +71,7 @@ bool parse_rfc3339(std::string_view text, WallTime& out) {
       !literal(text, ":") || !digits(text, 2, s))
     return false;
   year_month_day ymd{year{y}, month{unsigned(mo)}, day{unsigned(d)}};
+  if (y < 1678 || y > 2261) return false;  // what nanoseconds in 64 bits can hold
   if (!ymd.ok() || h > 23 || mi > 59 || s > 60) return false;
   int64_t nanos = 0;
   if (literal(text, ".")) {
