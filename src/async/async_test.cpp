@@ -54,6 +54,22 @@ awaitable<Result<int>> slow_answer(Loop& loop, Duration delay) {
   co_return 42;
 }
 
+awaitable<void> wait_long(Loop& loop) { (void)co_await with_timeout(loop, 1h, "long", slow_answer(loop, 2h)); }
+
+awaitable<void> cancelled_inside(SystemLoop& loop) {
+  TaskGroup group(loop);
+  Event event(loop);
+  group.spawn("timeout", wait_long(loop));
+  group.spawn("event", sleep_or_event(loop, 1h, event));
+  co_await loop.sleep(1ms);
+  co_await group.stop();
+}
+
+TEST(WithTimeout, CancellationPassesThrough) {
+  SystemLoop loop;
+  run(loop, cancelled_inside(loop));
+}
+
 awaitable<void> timeouts(SystemLoop& loop) {
   auto fast = co_await with_timeout(loop, 10s, "fast", slow_answer(loop, 1ms));
   EXPECT_EQ(fast.value(), 42);

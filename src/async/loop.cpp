@@ -33,17 +33,42 @@ awaitable<void> SystemLoop::sleep(Duration duration) {
 void SystemLoop::run() { context().run(); }
 void SystemLoop::stop() { context().stop(); }
 
+namespace {
+// When the caller is cancelled both sides of || end by an exception, and it throws the pair of them.
+[[noreturn]] void rethrow_first(const std::exception_ptr& exceptions) {
+  try {
+    std::rethrow_exception(exceptions);
+  } catch (const asio::multiple_exceptions& both) {
+    std::rethrow_exception(both.first_exception());
+  }
+}
+}  // namespace
+
 awaitable<void> sleep_or_event(Loop& loop, Duration duration, Event& event) {
   using namespace asio::experimental::awaitable_operators;
-  co_await (loop.sleep(duration) || event.wait());
+  std::exception_ptr failure;
+  try {
+    co_await (loop.sleep(duration) || event.wait());
+    co_return;
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  rethrow_first(failure);
 }
 
 namespace detail {
 
 awaitable<void> run_with_timeout(Loop& loop, Duration limit, awaitable<void> operation, bool& timed_out) {
   using namespace asio::experimental::awaitable_operators;
-  auto first = co_await (std::move(operation) || loop.sleep(limit));
-  timed_out = first.index() == 1;
+  std::exception_ptr failure;
+  try {
+    auto first = co_await (std::move(operation) || loop.sleep(limit));
+    timed_out = first.index() == 1;
+    co_return;
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  rethrow_first(failure);
 }
 
 }  // namespace detail
