@@ -2,13 +2,14 @@
 #pragma once
 
 #include "server/api_server.h"
+#include "server/non_resource.h"
 #include "server/writes.h"
 
 namespace rs::server {
 
 struct ApiServer::Impl {
   Impl(async::Loop& loop, store::Store& store, const api::KindTable& kinds, ApiServerOptions options)
-      : core(loop, store, kinds, std::move(options)), admission(core), registry(core, admission), tasks(loop) {}
+      : core(loop, store, kinds, std::move(options)), admission(core), registry(core, admission), non_resource(core, ready), tasks(loop) {}
 
   // The way of every request. user: who it is when that is already known (in process); null: authenticate.
   awaitable<void> serve(net::Request& request, net::ResponseWriter& writer, const UserInfo* user);
@@ -21,8 +22,9 @@ struct ApiServer::Impl {
   Core core;
   Admission admission;
   Registry registry;
-  async::TaskGroup tasks;
   bool ready = false;
+  NonResource non_resource;
+  async::TaskGroup tasks;
 };
 
 // What a cluster starts with, made when it is not there: namespaces, the API's own Service and endpoints, roles and

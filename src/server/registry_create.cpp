@@ -80,16 +80,16 @@ awaitable<Result<Written>> Registry::create_once(Write& write, Json object) {
   if (!write.applied)
     api::track_update(kind, nullptr, object, {write.manager, false, write.subresource, core_.loop.wall()});
 
-  std::string stored = api::encode_canonical(object);
+  std::string encoded = api::encode_canonical(object);
   Written out;
   out.created = true;
   if (write.dry_run) {
     if (write.cache->get(write.ns, write.name) != nullptr) co_return fail(already_exists(kind, write.name));
-    out.bytes = std::make_shared<const std::string>(std::move(stored));
+    out.bytes = std::make_shared<const std::string>(std::move(encoded));
     co_return out;
   }
-  auto outcome = co_await storage_.create(storage_key(kind, write.ns, write.name), stored, strategy.ttl_seconds(),
-                                          write.claims);
+  auto outcome = co_await storage_.create(storage_key(kind, write.ns, write.name), encode_stored(kind, object, encoded),
+                                          strategy.ttl_seconds(), write.claims);
   if (!outcome) co_return std::unexpected(outcome.error());
   if (outcome->kind == StoreOutcome::Kind::kClaimed) {
     if (auto refused = strategy.claims_refused(write, wanted, outcome->taken)) co_return fail(std::move(*refused));
@@ -101,7 +101,7 @@ awaitable<Result<Written>> Registry::create_once(Write& write, Json object) {
     if (there != nullptr && api::is_deleting(there->tree())) error.message = "object is being deleted: " + error.message;
     co_return fail(std::move(error));
   }
-  out.bytes = std::make_shared<const std::string>(api::with_resource_version(stored, outcome->revision));
+  out.bytes = std::make_shared<const std::string>(api::with_resource_version(encoded, outcome->revision));
   co_return out;
 }
 

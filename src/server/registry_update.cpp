@@ -172,7 +172,7 @@ awaitable<Result<std::optional<Written>>> Registry::try_update(Write& write, con
 awaitable<Result<std::optional<Written>>> Registry::store_update(Write& write, const Json& object, bool removes,
                                                                  ObjectPtr& live) {
   const api::Kind& kind = *write.kind;
-  std::string stored = api::encode_canonical(object);
+  std::string encoded = api::encode_canonical(object);
   Written out;
   if (!removes && same_content(object, *live)) {
     out.bytes = live->bytes;   // nothing changed: no write, no event, the same resourceVersion
@@ -180,18 +180,19 @@ awaitable<Result<std::optional<Written>>> Registry::store_update(Write& write, c
   }
   out.deleted = removes;
   if (write.dry_run) {
-    out.bytes = std::make_shared<const std::string>(api::with_resource_version(stored, live->revision));
+    out.bytes = std::make_shared<const std::string>(api::with_resource_version(encoded, live->revision));
     co_return std::optional(out);
   }
   std::string key = storage_key(kind, write.ns, write.name);
   if (removes) write.claims = strategy_of(kind).claims_of_removed(live->tree());
   auto outcome = removes ? co_await storage_.remove(key, live->revision, write.claims)
-                         : co_await storage_.update(key, stored, live->revision, write.claims);
+                         : co_await storage_.update(key, encode_stored(kind, object, encoded), live->revision,
+                                                    write.claims);
   if (!outcome) co_return std::unexpected(outcome.error());
   switch (outcome->kind) {
     case StoreOutcome::Kind::kDone:
       out.bytes = std::make_shared<const std::string>(
-          api::with_resource_version(stored, removes ? live->revision : outcome->revision));
+          api::with_resource_version(encoded, removes ? live->revision : outcome->revision));
       co_return std::optional(out);
     case StoreOutcome::Kind::kClaimed:
       if (auto refused = strategy_of(kind).claims_refused(write, object, outcome->taken)) co_return fail(*refused);

@@ -42,7 +42,9 @@ awaitable<Result<std::optional<net::Response>>> ApiServer::Impl::answer(net::Req
   static const UserInfo kAnonymous{.name = "system:anonymous", .uid = {}, .groups = {kUnauthenticated}, .extra = {}};
   const UserInfo& who = user != nullptr ? *user : kAnonymous;
   if (info->is_resource) co_return co_await answer_resource(*info, request, writer, who);
-  co_return fail(unknown_resource());
+  auto response = non_resource.answer(request, *info);
+  if (!response) co_return std::unexpected(response.error());
+  co_return std::optional(std::move(*response));
 }
 
 awaitable<Result<std::optional<net::Response>>> ApiServer::Impl::answer_resource(const RequestInfo& info,

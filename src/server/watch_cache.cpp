@@ -34,6 +34,15 @@ void copy_path(const Json& from, Json& to, std::string_view path) {
   *target = *source;
 }
 
+// The kind whose form the store has; null: this one's own.
+const api::Kind* stored_kind(const api::Kind& kind) {
+  std::string_view stored = kind.stored_group_version;
+  if (stored.empty()) return nullptr;
+  size_t slash = stored.find('/');
+  std::string_view group = slash == std::string_view::npos ? std::string_view() : stored.substr(0, slash);
+  return api::known_kinds().by_kind(group, stored.substr(slash == std::string_view::npos ? 0 : slash + 1), kind.kind);
+}
+
 Json index_of(const api::Kind& kind, const Json& object) {
   Json index = JsonObject();
   for (std::string_view path : {"metadata.name", "metadata.namespace", "metadata.labels"}) copy_path(object, index, path);
@@ -46,7 +55,10 @@ Json index_of(const api::Kind& kind, const Json& object) {
 
 std::string storage_prefix(const api::Kind& kind) {
   std::string prefix(kRoot);
-  if (!kind.group.empty()) prefix += kind.group + "/";
+  std::string_view stored = kind.stored_group_version;
+  std::string_view group = stored.empty() ? kind.group : stored.substr(0, stored.find('/'));
+  if (stored == "v1") group = {};
+  if (!group.empty()) (prefix += group) += "/";
   return prefix + kind.plural + "/";
 }
 
@@ -75,6 +87,7 @@ ObjectPtr make_cached(const api::Kind& kind, std::string key, std::string_view s
     log::error("server", "a stored object cannot be read and is left out", {{"kind", kind.kind}, {"key", key}});
     return nullptr;
   }
+  if (const api::Kind* form = stored_kind(kind)) *tree = api::convert_stored(*form, kind, std::move(*tree));
   auto object = std::make_shared<CachedObject>();
   object->index = index_of(kind, *tree);
   object->key = std::move(key);
@@ -90,6 +103,11 @@ ObjectPtr make_cached(const api::Kind& kind, std::string key, std::string_view s
         std::make_shared<const std::string>(api::with_resource_version(api::encode_canonical(*tree), revision));
   }
   return object;
+}
+
+std::string encode_stored(const api::Kind& kind, const Json& object, const std::string& encoded) {
+  const api::Kind* form = stored_kind(kind);
+  return form == nullptr ? encoded : api::encode_canonical(api::convert_stored(kind, *form, object));
 }
 
 ObjectPtr with_revision(const CachedObject& object, int64_t revision) {
@@ -215,8 +233,11 @@ WatchCache::WatchCache(async::Loop& loop, store::Store& store)
 WatchCache::~WatchCache() = default;
 
 awaitable<Result<void>> WatchCache::start(const api::KindTable& kinds) {
-  for (const auto& kind : kinds.all())
-    if (kind->stored) by_prefix_.try_emplace(storage_prefix(*kind), std::make_shared<ResourceCache>(kind));
+  for (const auto& kind : kinds.all()) {
+    if (!kind->stored) continue;
+    caches_.push_back(std::make_shared<ResourceCache>(kind));
+    by_prefix_[storage_prefix(*kind)].push_back(caches_.back());
+  }
   if (auto loaded = co_await load(); !loaded) co_return loaded;
   tasks_.spawn("watch cache", run());
   tasks_.spawn("watch cache ticks", tick());
@@ -225,7 +246,7 @@ awaitable<Result<void>> WatchCache::start(const api::KindTable& kinds) {
 
 awaitable<void> WatchCache::stop() {
   stopping_ = true;
-  for (auto& [prefix, cache] : by_prefix_) {
+  for (auto& cache : caches_) {
     for (Follower* follower : cache->followers_) follower->ended = true;
     cache->wake_all();
   }
@@ -235,20 +256,17 @@ awaitable<void> WatchCache::stop() {
 
 std::shared_ptr<ResourceCache> WatchCache::of(const api::Kind& kind) const {
   auto it = by_prefix_.find(storage_prefix(kind));
-  return it == by_prefix_.end() ? nullptr : it->second;
-}
-
-std::vector<std::shared_ptr<ResourceCache>> WatchCache::all() const {
-  std::vector<std::shared_ptr<ResourceCache>> out;
-  for (const auto& [prefix, cache] : by_prefix_) out.push_back(cache);
-  return out;
+  if (it == by_prefix_.end()) return nullptr;
+  for (const auto& cache : it->second)
+    if (cache->kind().group == kind.group && cache->kind().version == kind.version) return cache;
+  return nullptr;
 }
 
 awaitable<Result<void>> WatchCache::load() {
   // One snapshot for all resources: everything is read at the revision of the first answer.
   int64_t revision = 0;
-  std::vector<std::pair<ResourceCache*, std::vector<store::KeyValue>>> loaded;
-  for (auto& [prefix, cache] : by_prefix_) {
+  std::vector<std::pair<std::string, std::vector<store::KeyValue>>> loaded;
+  for (auto& [prefix, caches] : by_prefix_) {
     store::RangeRequest request;
     request.key = prefix;
     request.range_end = store::prefix_end(prefix);
@@ -256,12 +274,13 @@ awaitable<Result<void>> WatchCache::load() {
     auto range = co_await store_.range(std::move(request));
     if (!range) co_return fail_at("loading the watch cache", range.error());
     if (revision == 0) revision = range->revision;
-    loaded.emplace_back(cache.get(), std::move(range->kvs));
-    cache->oldest_ = revision;
+    loaded.emplace_back(prefix, std::move(range->kvs));
   }
-  for (auto& [cache, kvs] : loaded) {
-    cache->replace(kvs, storage_prefix(cache->kind()).size(), revision);
-    cache->wake_all();
+  for (auto& [prefix, kvs] : loaded) {
+    for (auto& cache : by_prefix_[prefix]) {
+      cache->replace(kvs, prefix.size(), revision);
+      cache->wake_all();
+    }
   }
   revision_ = revision;
   proven_ = loop_.now();
@@ -302,40 +321,40 @@ awaitable<void> WatchCache::tick() {
   while (true) {
     co_await loop_.sleep(kTick);
     MonoTime now = loop_.now();
-    for (auto& [prefix, cache] : by_prefix_)
+    for (auto& cache : caches_)
       for (Follower* follower : cache->followers_)
         if (follower->deadline_ <= now) follower->wake_.notify();
     if (waiters_ > 0) reached_.notify();
   }
 }
 
-ResourceCache* WatchCache::by_key(std::string_view key, size_t& prefix_size) const {
+const std::vector<std::shared_ptr<ResourceCache>>* WatchCache::by_key(std::string_view key, size_t& prefix_size) const {
   // The prefix is the greatest one not after the key: /registry/apps/deployments/ … for /registry/apps/deployments/a/b.
   auto it = by_prefix_.upper_bound(key);
   if (it == by_prefix_.begin()) return nullptr;
   --it;
   if (!key.starts_with(it->first)) return nullptr;
   prefix_size = it->first.size();
-  return it->second.get();
+  return &it->second;
 }
 
 void WatchCache::apply(const store::WatchBatch& batch) {
   for (const auto& event : batch.events) {
     size_t prefix_size = 0;
-    ResourceCache* cache = by_key(event->kv.key, prefix_size);
-    if (cache == nullptr || event->kv.mod_revision <= revision_) continue;
+    const auto* views = by_key(event->kv.key, prefix_size);
+    if (views == nullptr || event->kv.mod_revision <= revision_) continue;
     std::string key = event->kv.key.substr(prefix_size);
-    if (event->type == store::Event::Type::kPut)
-      cache->put(std::move(key), event->kv.value, event->kv.mod_revision);
-    else
-      cache->remove(key, event->kv.mod_revision);
+    for (const auto& cache : *views) {
+      if (event->type == store::Event::Type::kPut) cache->put(key, event->kv.value, event->kv.mod_revision);
+      else cache->remove(key, event->kv.mod_revision);
+    }
   }
   if (batch.revision > revision_) {
     revision_ = batch.revision;
     reached_.notify();
   }
   proven_ = loop_.now();
-  for (auto& [prefix, cache] : by_prefix_)
+  for (auto& cache : caches_)
     if (cache->changed_) cache->wake_all();
 }
 

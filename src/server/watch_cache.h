@@ -22,7 +22,7 @@ template <class T>
 using awaitable = async::awaitable<T>;
 using Bytes = std::shared_ptr<const std::string>;
 
-// The keys of a resource: /registry/[<group>/]<plural>/[<namespace>/]<name>.
+// The keys of a resource: /registry/[<group>/]<plural>/[<namespace>/]<name>; the group is the one it is stored as.
 std::string storage_prefix(const api::Kind& kind);
 std::string storage_key(const api::Kind& kind, std::string_view ns, std::string_view name);
 
@@ -37,6 +37,8 @@ struct CachedObject {
   Json tree() const;        // parsed anew; with resourceVersion
 };
 using ObjectPtr = std::shared_ptr<const CachedObject>;
+// Bytes for the store: encoded (the canonical form of object), or as the kind that the storage is shared with (events of events.k8s.io are stored as v1).
+std::string encode_stored(const api::Kind& kind, const Json& object, const std::string& encoded);
 // Null when the value is no object of the kind (that one is then left out, and logged).
 ObjectPtr make_cached(const api::Kind& kind, std::string key, std::string_view stored, int64_t revision);
 // The same object with another resourceVersion (the last state of a deleted one).
@@ -123,7 +125,7 @@ class WatchCache {
   awaitable<void> stop();           // ends all followers
 
   std::shared_ptr<ResourceCache> of(const api::Kind& kind) const;   // null: not stored
-  std::vector<std::shared_ptr<ResourceCache>> all() const;
+  const std::vector<std::shared_ptr<ResourceCache>>& all() const { return caches_; }
   int64_t revision() const { return revision_; }
   Duration age() const { return loop_.now() - proven_; }            // since the last proof that it is current
 
@@ -139,11 +141,13 @@ class WatchCache {
   awaitable<Result<void>> load();
   awaitable<Result<void>> follow();
   void apply(const store::WatchBatch& batch);
-  ResourceCache* by_key(std::string_view key, size_t& prefix_size) const;
+  const std::vector<std::shared_ptr<ResourceCache>>* by_key(std::string_view key, size_t& prefix_size) const;
 
   async::Loop& loop_;
   store::Store& store_;
-  std::map<std::string, std::shared_ptr<ResourceCache>, std::less<>> by_prefix_;
+  // Two kinds that share a storage are two views of one prefix.
+  std::map<std::string, std::vector<std::shared_ptr<ResourceCache>>, std::less<>> by_prefix_;
+  std::vector<std::shared_ptr<ResourceCache>> caches_;
   int64_t revision_ = 0, committed_ = 0;
   MonoTime proven_{};
   size_t waiters_ = 0;
