@@ -1,4 +1,5 @@
 // The coroutine face of EmbeddedStore: thin wrappers over its callbacks.
+#include "store/engine/rocks_engine.h"
 #include "store/mvcc/errors.h"
 #include "store/watch_queue.h"
 
@@ -73,9 +74,17 @@ awaitable<Result<std::vector<LeaseId>>> EmbeddedStore::leases() { co_return try_
 awaitable<Result<Status>> EmbeddedStore::status() { co_return try_status(); }
 
 awaitable<Result<std::unique_ptr<Embedded>>> Embedded::open(async::Loop& loop, EmbeddedOptions options) {
-  if (!options.directory.empty()) co_return fail(Code::kUnimplemented, "stores on disk are not built in");
-  auto store = EmbeddedStore::make(loop, std::move(options), engine::make_memory_engine(), false);
-  if (!store) co_return fail(store.error());
+  bool on_disk = !options.directory.empty();
+  std::unique_ptr<engine::Engine> engine;
+  if (on_disk) {
+    auto opened = engine::open_rocks_engine(options.directory);
+    if (!opened) co_return fail(opened.error());
+    engine = std::move(*opened);
+  } else {
+    engine = engine::make_memory_engine();
+  }
+  auto store = EmbeddedStore::make(loop, options, std::move(engine), on_disk);
+  if (!store) co_return fail_at(options.directory.string(), store.error());
   co_return std::unique_ptr<Embedded>(std::move(*store));
 }
 

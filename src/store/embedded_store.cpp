@@ -180,7 +180,8 @@ void EmbeddedStore::schedule_flush() {
 }
 
 void EmbeddedStore::flush() {
-  if (in_flight_ || (open_.batch.empty() && open_.waiters.empty())) return;
+  if (in_flight_) return;
+  if (open_.batch.empty() && open_.waiters.empty()) return idle_.notify();
   flying_ = std::exchange(open_, Group{});
   flying_.revision = machine_.head();
   in_flight_ = true;
@@ -205,7 +206,6 @@ void EmbeddedStore::committed(Result<void> result) {
     for (auto& waiter : group.waiters) waiter(nullptr);
   }
   flush();
-  if (!in_flight_) idle_.notify();
 }
 
 void EmbeddedStore::broke(const Error& error) {
