@@ -44,6 +44,14 @@ class Embedded : public Store {
   virtual LeaseInfo try_time_to_live(LeaseId id, bool keys) = 0;
   virtual std::vector<LeaseId> try_leases() = 0;
   virtual Status try_status() = 0;
+  virtual int64_t quota_bytes() const = 0;
+  // A checksum of every record readable at revision (0: now), the same wherever the same history was written. Reads all
+  // of them: for the operator.
+  struct Hash {
+    uint32_t hash = 0;
+    Revision compact_revision = 0, hash_revision = 0;
+  };
+  virtual Result<Hash> hash_kv(Revision revision) = 0;
   virtual Revision revision() const = 0;
 
   // Ids that stay the same for the life of the directory.

@@ -57,6 +57,8 @@ class EmbeddedStore final : public Embedded {
   LeaseInfo try_time_to_live(LeaseId id, bool keys) override;
   std::vector<LeaseId> try_leases() override;
   Status try_status() override;
+  int64_t quota_bytes() const override { return options_.quota_bytes; }
+  Result<Hash> hash_kv(Revision revision) override;
   Revision revision() const override { return machine_.durable(); }
   Identity identity() const override { return identity_; }
   void submit_alarm(Alarm alarm, bool active, Callback<Revision> done) override;

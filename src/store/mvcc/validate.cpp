@@ -24,19 +24,23 @@ Result<void> check(const DeleteRangeRequest& request) {
 
 namespace {
 
-Result<void> check_structure(const TxnRequest& request, size_t max_ops);
+// Of all levels together: what etcd leaves to the size of a request, and what keeps check_paths() cheap.
+constexpr size_t kMaxTotalOps = 4096;
 
-Result<void> check_op(const Op& op, size_t max_ops) {
+Result<void> check_structure(const TxnRequest& request, size_t max_ops, size_t& total);
+
+Result<void> check_op(const Op& op, size_t max_ops, size_t& total) {
+  if (++total > kMaxTotalOps) return fail(errors::too_many_ops());
   if (auto* txn = std::get_if<std::shared_ptr<const TxnRequest>>(&op)) {
     if (*txn == nullptr) return fail(errors::key_not_found());  // an operation without a request
-    return check_structure(**txn, max_ops);
+    return check_structure(**txn, max_ops, total);
   }
   if (auto* range = std::get_if<RangeRequest>(&op)) return check(*range);
   if (auto* put = std::get_if<PutRequest>(&op)) return check(*put);
   return check(std::get<DeleteRangeRequest>(op));
 }
 
-Result<void> check_structure(const TxnRequest& request, size_t max_ops) {
+Result<void> check_structure(const TxnRequest& request, size_t max_ops, size_t& total) {
   size_t ops = std::max({request.compares.size(), request.success.size(), request.failure.size()});
   if (ops > max_ops) return fail(errors::too_many_ops());
   for (const Compare& compare : request.compares) {
@@ -44,7 +48,7 @@ Result<void> check_structure(const TxnRequest& request, size_t max_ops) {
   }
   for (const auto* list : {&request.success, &request.failure}) {
     for (const Op& op : *list) {
-      if (auto checked = check_op(op, max_ops - ops); !checked) return checked;
+      if (auto checked = check_op(op, max_ops - ops, total); !checked) return checked;
     }
   }
   return {};
@@ -117,7 +121,8 @@ int64_t cost_of(const std::vector<Op>& ops) {
 }  // namespace
 
 Result<void> check(const TxnRequest& request, size_t max_ops) {
-  if (auto checked = check_structure(request, max_ops); !checked) return checked;
+  size_t total = 0;
+  if (auto checked = check_structure(request, max_ops, total); !checked) return checked;
   if (request.success.size() + request.failure.size() <= 1) {
     // One plain operation collides with nothing: the shape of most transactions.
     if (!any_op(request, [](const Op& op) { return op.index() == 3; })) return {};

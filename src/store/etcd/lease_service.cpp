@@ -1,0 +1,172 @@
+// Lease, Cluster and health of EtcdService (reference etcd-api.md A.7, A.8).
+#include "store/etcd/service.h"
+#include "store/mvcc/errors.h"
+
+namespace rs::store::etcd {
+
+using net::grpc::StatusCode;
+
+void EtcdService::add_lease(net::grpc::Server& server) {
+  method(server, "/etcdserverpb.Lease/LeaseGrant", &EtcdService::lease_grant);
+  method(server, "/etcdserverpb.Lease/LeaseRevoke", &EtcdService::lease_revoke);
+  method(server, "/etcdserverpb.Lease/LeaseTimeToLive", &EtcdService::lease_time_to_live);
+  method(server, "/etcdserverpb.Lease/LeaseLeases", &EtcdService::lease_leases);
+  // Names that LeaseRevoke and its like once had on the KV service live on only in the gateway.
+  method(server, "/etcdserverpb.Cluster/MemberList", &EtcdService::member_list);
+  method(server, "/etcdserverpb.Cluster/MemberAdd", &EtcdService::member_add);
+  method(server, "/etcdserverpb.Cluster/MemberRemove", &EtcdService::member_remove);
+  method(server, "/etcdserverpb.Cluster/MemberUpdate", &EtcdService::member_update);
+  method(server, "/etcdserverpb.Cluster/MemberPromote", &EtcdService::member_promote);
+}
+
+void EtcdService::lease_grant(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  store_.submit_grant(fields->number(1), fields->number(2),
+                      [this, responder = std::move(responder)](Result<LeaseGrant> grant) {
+                        if (!grant) return responder->fail(to_status(grant.error()));
+                        Writer out;
+                        write_header(out, ids_, store_.revision());
+                        out.number(2, uint64_t(grant->id));
+                        out.number(3, uint64_t(grant->ttl_seconds));
+                        responder->reply(out.take());
+                      });
+}
+
+void EtcdService::lease_revoke(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  store_.submit_revoke(fields->number(1), [ids = ids_, responder = std::move(responder)](Result<Revision> revision) {
+    if (!revision) return responder->fail(to_status(revision.error()));
+    responder->reply(encode_header_only(ids, *revision));
+  });
+}
+
+void EtcdService::lease_time_to_live(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  LeaseInfo info = store_.try_time_to_live(fields->number(1), fields->number(2) != 0);
+  Writer out;
+  write_header(out, ids_, store_.revision());
+  out.number(2, uint64_t(info.id));
+  out.number(3, uint64_t(info.remaining_ttl_seconds));
+  out.number(4, uint64_t(info.granted_ttl_seconds));
+  for (const std::string& key : info.keys) out.element(5, key);
+  responder->reply(out.take());
+}
+
+void EtcdService::lease_leases(std::string_view, Responder responder) {
+  Writer out;
+  write_header(out, ids_, store_.revision());
+  for (LeaseId id : store_.try_leases()) {
+    out.message(2, [&](Writer& w) { w.number(1, uint64_t(id)); });
+  }
+  responder->reply(out.take());
+}
+
+awaitable<net::grpc::Status> EtcdService::lease_keep_alive(net::grpc::ServerStream& stream) {
+  while (true) {
+    auto message = co_await stream.read();
+    if (!message) co_return to_status(message.error());
+    if (!message->has_value()) co_return net::grpc::Status{};
+    auto fields = decode_fields(**message);
+    if (!fields) co_return to_status(fields.error());
+    LeaseId id = fields->number(1);
+    auto ttl = store_.try_keep_alive(id);
+    Writer out;
+    write_header(out, ids_, store_.revision());
+    out.number(2, uint64_t(id));
+    out.number(3, ttl ? uint64_t(*ttl) : 0);  // unknown or expired: TTL 0, not an error
+    auto written = co_await stream.write(std::make_shared<const std::string>(out.take()));
+    if (!written) co_return to_status(written.error());
+  }
+}
+
+void EtcdService::write_member(Writer& out, uint32_t field) const {
+  out.message(field, [&](Writer& w) {
+    w.number(1, ids_.member);
+    w.bytes(2, options_.name);
+    for (const std::string& url : options_.peer_urls) w.element(3, url);
+    for (const std::string& url : options_.client_urls) w.element(4, url);
+  });
+}
+
+void EtcdService::member_list(std::string_view, Responder responder) {
+  Writer out;
+  write_header(out, ids_, 0);
+  write_member(out, 2);
+  responder->reply(out.take());
+}
+
+// A store of one node stays one: what etcd answers when a change cannot be made.
+void EtcdService::member_add(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  for (std::string_view url : fields->all(1)) {
+    if (std::find(options_.peer_urls.begin(), options_.peer_urls.end(), url) != options_.peer_urls.end())
+      return responder->fail({StatusCode::kFailedPrecondition, "etcdserver: Peer URLs already exists"});
+    if (!url.starts_with("http://") && !url.starts_with("https://"))
+      return responder->fail({StatusCode::kInvalidArgument, "etcdserver: given member URLs are invalid"});
+  }
+  if (fields->all(1).empty())
+    return responder->fail({StatusCode::kInvalidArgument, "etcdserver: given member URLs are invalid"});
+  responder->fail({StatusCode::kFailedPrecondition,
+                   "etcdserver: re-configuration failed due to not enough started members"});
+}
+
+void EtcdService::member_remove(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  if (uint64_t(fields->number(1)) != ids_.member)
+    return responder->fail({StatusCode::kNotFound, "etcdserver: member not found"});
+  responder->fail({StatusCode::kFailedPrecondition,
+                   "etcdserver: re-configuration failed due to not enough started members"});
+}
+
+void EtcdService::member_update(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  if (uint64_t(fields->number(1)) != ids_.member)
+    return responder->fail({StatusCode::kNotFound, "etcdserver: member not found"});
+  // Peers there are none of, so where they would find us changes nothing.
+  Writer out;
+  write_header(out, ids_, 0);
+  write_member(out, 2);
+  responder->reply(out.take());
+}
+
+void EtcdService::member_promote(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  if (uint64_t(fields->number(1)) != ids_.member)
+    return responder->fail({StatusCode::kNotFound, "etcdserver: member not found"});
+  responder->fail({StatusCode::kFailedPrecondition, "etcdserver: can only promote a learner member"});
+}
+
+void EtcdService::health_check(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  if (!fields->text(1).empty()) return responder->fail({StatusCode::kNotFound, "unknown service"});
+  Writer out;
+  out.number(1, 1);  // SERVING
+  responder->reply(out.take());
+}
+
+awaitable<net::grpc::Status> EtcdService::health_watch(net::grpc::ServerStream& stream) {
+  auto message = co_await stream.read();
+  if (!message) co_return to_status(message.error());
+  auto fields = decode_fields(message->has_value() ? std::string_view(**message) : std::string_view());
+  if (!fields) co_return to_status(fields.error());
+  Writer out;
+  out.number(1, fields->text(1).empty() ? 1 : 3);  // SERVING, SERVICE_UNKNOWN
+  auto written = co_await stream.write(std::make_shared<const std::string>(out.take()));
+  if (!written) co_return to_status(written.error());
+  // Nothing changes until the client or the server goes.
+  while (true) {
+    auto more = co_await stream.read();
+    if (!more) co_return to_status(more.error());
+    if (!more->has_value()) co_await loop_.sleep(std::chrono::hours(24));
+  }
+}
+
+}  // namespace rs::store::etcd

@@ -1,0 +1,215 @@
+// Maintenance, the HTTP side and what is answered while authentication is off (reference etcd-api.md A.8, A.9, A.13).
+#include "store/etcd/service.h"
+#include "store/mvcc/errors.h"
+#include "store/mvcc/machine.h"
+#include "store/mvcc/watch_hub.h"
+
+namespace rs::store::etcd {
+
+using net::grpc::StatusCode;
+
+void EtcdService::add_maintenance(net::grpc::Server& server) {
+  method(server, "/etcdserverpb.Maintenance/Alarm", &EtcdService::alarm);
+  method(server, "/etcdserverpb.Maintenance/Status", &EtcdService::status);
+  method(server, "/etcdserverpb.Maintenance/Defragment", &EtcdService::defragment);
+  method(server, "/etcdserverpb.Maintenance/Hash", &EtcdService::hash);
+  method(server, "/etcdserverpb.Maintenance/HashKV", &EtcdService::hash_kv);
+  method(server, "/etcdserverpb.Maintenance/MoveLeader", &EtcdService::move_leader);
+  method(server, "/etcdserverpb.Maintenance/Downgrade", &EtcdService::downgrade);
+  method(server, "/etcdserverpb.Auth/AuthStatus", &EtcdService::auth_status);
+  method(server, "/etcdserverpb.Auth/Authenticate", &EtcdService::auth_disabled);
+}
+
+void EtcdService::write_alarms(Writer& out, int64_t only) const {
+  for (Alarm alarm : store_.alarms()) {
+    if (only != 0 && only != int64_t(alarm)) continue;
+    out.message(2, [&](Writer& w) {
+      w.number(1, ids_.member);
+      w.number(2, uint64_t(alarm));
+    });
+  }
+}
+
+void EtcdService::alarm(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  int64_t action = fields->number(1), which = fields->number(3);
+  auto member = uint64_t(fields->number(2));
+  bool ours = member == 0 || member == ids_.member;
+  if (action == 0 || !ours || which < 1 || which > 2) {
+    Writer out;
+    write_header(out, ids_, store_.revision());
+    if (action == 0 && ours) write_alarms(out, which);
+    return responder->reply(out.take());
+  }
+  auto held = store_.alarms();
+  bool was = std::find(held.begin(), held.end(), Alarm(which)) != held.end();
+  store_.submit_alarm(Alarm(which), action == 1,
+                      [this, which, action, was, responder = std::move(responder)](Result<Revision> done) {
+                        if (!done) return responder->fail(to_status(done.error()));
+                        Writer out;
+                        write_header(out, ids_, *done);
+                        if (action == 1 || was) {
+                          out.message(2, [&](Writer& w) {
+                            w.number(1, ids_.member);
+                            w.number(2, uint64_t(which));
+                          });
+                        }
+                        responder->reply(out.take());
+                      });
+}
+
+void EtcdService::status(std::string_view, Responder responder) {
+  Status status = store_.try_status();
+  auto index = uint64_t(status.revision);
+  Writer out;
+  write_header(out, ids_, status.revision);
+  out.bytes(2, kEtcdVersion);
+  out.number(3, uint64_t(status.db_size_bytes));
+  out.number(4, ids_.member);
+  out.number(5, index);
+  out.number(6, ids_.term);
+  out.number(7, index);
+  for (const std::string& name : status.alarms)
+    out.element(8, fmt::format("memberID:{} alarm:{} ", ids_.member, name));
+  out.number(9, uint64_t(std::min(status.live_bytes, status.db_size_bytes)));
+  out.bytes(11, kClusterVersion);
+  out.number(12, uint64_t(store_.quota_bytes()));
+  out.message(13, [](Writer&) {});
+  responder->reply(out.take());
+}
+
+// Space comes back by itself: there is nothing to defragment, and nothing stops meanwhile.
+void EtcdService::defragment(std::string_view, Responder responder) { responder->reply({}); }
+
+void EtcdService::hash(std::string_view, Responder responder) {
+  auto result = store_.hash_kv(0);
+  if (!result) return responder->fail(to_status(result.error()));
+  Writer out;
+  write_header(out, ids_, store_.revision());
+  out.number(2, result->hash);
+  responder->reply(out.take());
+}
+
+void EtcdService::hash_kv(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  auto result = store_.hash_kv(fields->number(1));
+  if (!result) return responder->fail(to_status(result.error()));
+  Writer out;
+  write_header(out, ids_, store_.revision());
+  out.number(2, result->hash);
+  out.number(3, uint64_t(result->compact_revision));
+  out.number(4, uint64_t(result->hash_revision));
+  responder->reply(out.take());
+}
+
+void EtcdService::move_leader(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  if (uint64_t(fields->number(1)) != ids_.member)
+    return responder->fail({StatusCode::kFailedPrecondition, "etcdserver: bad leader transferee"});
+  responder->reply(encode_header_only(ids_, store_.revision()));
+}
+
+void EtcdService::downgrade(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  if (fields->number(1) == 2)
+    return responder->fail({StatusCode::kFailedPrecondition, "etcdserver: no inflight downgrade job"});
+  std::string_view version = fields->text(2);
+  if (version.empty() || version.find('.') == std::string_view::npos)
+    return responder->fail({StatusCode::kInvalidArgument, "etcdserver: wrong downgrade target version format"});
+  // There is no older file format to go back to.
+  responder->fail({StatusCode::kInvalidArgument, "etcdserver: invalid downgrade target version"});
+}
+
+void EtcdService::auth_status(std::string_view, Responder responder) {
+  Writer out;
+  write_header(out, ids_, store_.revision());
+  out.number(3, 1);
+  responder->reply(out.take());
+}
+
+void EtcdService::auth_disabled(std::string_view, Responder responder) {
+  responder->fail({StatusCode::kFailedPrecondition, "etcdserver: authentication is not enabled"});
+}
+
+std::string EtcdService::health_text(bool& healthy) const {
+  auto alarms = store_.alarms();
+  healthy = alarms.empty();
+  if (healthy) return R"({"health":"true","reason":""})";
+  return fmt::format(R"({{"health":"false","reason":"ALARM {}"}})", alarms[0] == Alarm::kNoSpace ? "NOSPACE" : "CORRUPT");
+}
+
+awaitable<void> EtcdService::http(net::Request& request, net::ResponseWriter& writer) {
+  net::Target target = net::parse_target(request.target);
+  net::Response response;
+  response.headers.set("Content-Type", "text/plain; charset=utf-8");
+  if (request.method != "GET" && request.method != "HEAD") {
+    response.status = 405;
+    response.body = "Method Not Allowed\n";
+  } else if (target.path == "/version") {
+    response.headers.set("Content-Type", "application/json");
+    response.body = fmt::format(R"({{"etcdserver":"{}","etcdcluster":"{}","storage":"{}"}})", kEtcdVersion,
+                                kClusterVersion, kClusterVersion);
+  } else if (target.path == "/health") {
+    bool healthy;
+    response.headers.set("Content-Type", "application/json");
+    response.body = health_text(healthy);
+    if (target.param("exclude") == "NOSPACE" && store_.alarms() == std::vector{Alarm::kNoSpace}) {
+      healthy = true;
+      response.body = R"({"health":"true","reason":""})";
+    }
+    response.status = healthy ? 200 : 503;
+  } else if (target.path == "/livez" || target.path == "/readyz" || target.path.starts_with("/livez/") ||
+             target.path.starts_with("/readyz/")) {
+    auto alarms = store_.alarms();
+    bool corrupt = std::find(alarms.begin(), alarms.end(), Alarm::kCorrupt) != alarms.end();
+    bool ready = !corrupt || target.path.starts_with("/livez");
+    response.status = ready ? 200 : 503;
+    response.body = ready ? "ok\n" : "[-]data_corruption failed: alarm activated: CORRUPT\n";
+  } else if (target.path == "/metrics" && options_.metrics != nullptr) {
+    response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    response.body = options_.metrics->text();
+  } else {
+    response.status = 404;
+    response.body = "404 page not found\n";
+  }
+  (void)co_await writer.send(std::move(response));
+}
+
+void EtcdService::make_metrics() {
+  metrics::Registry& registry = *options_.metrics;
+  registry.gauge("etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.").set(1);
+  registry.gauge("etcd_server_is_leader", "Whether or not this member is a leader.").set(1);
+  registry.counter("etcd_server_leader_changes_seen_total", "The number of leader changes seen.");
+  auto& size = registry.gauge("etcd_mvcc_db_total_size_in_bytes", "Total size of the underlying database in bytes.");
+  auto& used = registry.gauge("etcd_mvcc_db_total_size_in_use_in_bytes", "Live logical bytes of the database.");
+  auto& quota = registry.gauge("etcd_server_quota_backend_bytes", "Current backend storage quota size in bytes.");
+  auto& keys = registry.gauge("etcd_debugging_mvcc_keys_total", "Total number of keys.");
+  auto& current = registry.gauge("etcd_debugging_mvcc_current_revision", "The current revision of store.");
+  auto& compacted = registry.gauge("etcd_debugging_mvcc_compact_revision", "The revision of the last compaction.");
+  auto& watchers = registry.gauge("etcd_debugging_mvcc_watcher_total", "Total number of watchers.");
+  auto& slow = registry.gauge("etcd_debugging_mvcc_slow_watcher_total", "Total number of unsynced slow watchers.");
+  auto& streams = registry.gauge("etcd_debugging_mvcc_watch_stream_total", "Total number of watch streams.");
+  auto& applied = registry.gauge("etcd_server_proposals_applied_total", "The number of revisions applied.");
+  auto& committed = registry.gauge("etcd_server_proposals_committed_total", "The number of revisions committed.");
+  registry.on_scrape([this, &size, &used, &quota, &keys, &current, &compacted, &watchers, &slow, &streams, &applied,
+                      &committed] {
+    Status status = store_.try_status();
+    size.set(double(status.db_size_bytes));
+    used.set(double(status.live_bytes));
+    quota.set(double(store_.quota_bytes()));
+    keys.set(double(store_.machine().index().keys()));
+    current.set(double(status.revision));
+    compacted.set(double(status.compact_revision));
+    watchers.set(double(store_.hub().size()));
+    slow.set(double(store_.hub().unsynced()));
+    streams.set(double(streams_.size()));
+    applied.set(double(status.revision));
+    committed.set(double(status.revision));
+  });
+}
+
+}  // namespace rs::store::etcd

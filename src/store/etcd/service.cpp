@@ -1,0 +1,205 @@
+#include "store/etcd/service.h"
+
+#include "store/etcd/watch_stream.h"
+#include "store/mvcc/errors.h"
+#include "store/mvcc/validate.h"
+
+namespace rs::store::etcd {
+
+using net::grpc::StatusCode;
+
+net::grpc::Status to_status(const Error& error) {
+  StatusCode code = StatusCode::kUnknown;
+  switch (error.code) {
+    case Code::kBadRequest:
+    case Code::kInvalid: code = StatusCode::kInvalidArgument; break;
+    case Code::kOutOfRange: code = StatusCode::kOutOfRange; break;
+    case Code::kNotFound: code = StatusCode::kNotFound; break;
+    case Code::kFailedPrecondition: code = StatusCode::kFailedPrecondition; break;
+    case Code::kResourceExhausted: code = StatusCode::kResourceExhausted; break;
+    case Code::kForbidden: code = StatusCode::kPermissionDenied; break;
+    case Code::kUnauthorized: code = StatusCode::kUnauthenticated; break;
+    case Code::kDataLoss: code = StatusCode::kDataLoss; break;
+    case Code::kUnavailable:
+    case Code::kServiceUnavailable: code = StatusCode::kUnavailable; break;
+    case Code::kTimeout: code = StatusCode::kDeadlineExceeded; break;
+    case Code::kCancelled: code = StatusCode::kCancelled; break;
+    case Code::kUnimplemented: code = StatusCode::kUnimplemented; break;
+    case Code::kInternalError: code = StatusCode::kInternal; break;
+    default: break;
+  }
+  return {code, error.message};
+}
+
+EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options)
+    : loop_(loop),
+      store_(store),
+      options_(std::move(options)),
+      ids_{store.identity().cluster, store.identity().member, 2},
+      tasks_(loop) {
+  tasks_.spawn("watch progress", notify_progress());
+  if (options_.metrics != nullptr) make_metrics();
+}
+
+EtcdService::~EtcdService() = default;
+
+awaitable<void> EtcdService::stop() { co_await tasks_.stop(); }
+
+net::grpc::ServerOptions EtcdService::server_options() {
+  net::grpc::ServerOptions options;
+  options.message_bytes = options_.max_request_bytes + 512 * 1024;
+  options.http_handler = [this](net::Request& request, net::ResponseWriter& writer) { return http(request, writer); };
+  return options;
+}
+
+void EtcdService::method(net::grpc::Server& server, std::string path, Method method) {
+  server.unary(std::move(path), [this, method](const net::grpc::CallInfo&, std::string_view message, Responder responder) {
+    (this->*method)(message, std::move(responder));
+  });
+}
+
+void EtcdService::add_to(net::grpc::Server& server) {
+  add_kv(server);
+  add_lease(server);
+  add_maintenance(server);
+  server.streaming("/etcdserverpb.Watch/Watch", [this](net::grpc::ServerStream& stream) { return watch(stream); });
+  server.streaming("/etcdserverpb.Lease/LeaseKeepAlive",
+                   [this](net::grpc::ServerStream& stream) { return lease_keep_alive(stream); });
+  server.streaming("/grpc.health.v1.Health/Watch",
+                   [this](net::grpc::ServerStream& stream) { return health_watch(stream); });
+  method(server, "/grpc.health.v1.Health/Check", &EtcdService::health_check);
+}
+
+void EtcdService::add_kv(net::grpc::Server& server) {
+  method(server, "/etcdserverpb.KV/Range", &EtcdService::range);
+  method(server, "/etcdserverpb.KV/Put", &EtcdService::put);
+  method(server, "/etcdserverpb.KV/DeleteRange", &EtcdService::delete_range);
+  method(server, "/etcdserverpb.KV/Txn", &EtcdService::txn);
+  method(server, "/etcdserverpb.KV/Compact", &EtcdService::compact);
+  server.streaming("/etcdserverpb.KV/RangeStream",
+                   [this](net::grpc::ServerStream& stream) { return range_stream(stream); });
+}
+
+bool EtcdService::too_large(std::string_view message, Responder& responder) const {
+  if (message.size() <= options_.max_request_bytes) return false;
+  responder->fail(to_status(errors::request_too_large()));
+  return true;
+}
+
+namespace {
+
+// Answers with the encoded result, or its error.
+template <class T>
+Callback<T> reply_with(Ids ids, std::unique_ptr<net::grpc::UnaryResponder> responder) {
+  return [ids, responder = std::move(responder)](Result<T> result) {
+    if (!result) return responder->fail(to_status(result.error()));
+    responder->reply(encode(ids, *result));
+  };
+}
+
+Callback<Revision> reply_with_header(Ids ids, std::unique_ptr<net::grpc::UnaryResponder> responder) {
+  return [ids, responder = std::move(responder)](Result<Revision> revision) {
+    if (!revision) return responder->fail(to_status(revision.error()));
+    responder->reply(encode_header_only(ids, *revision));
+  };
+}
+
+}  // namespace
+
+void EtcdService::range(std::string_view message, Responder responder) {
+  auto request = decode_range(message);
+  if (!request) return responder->fail(to_status(request.error()));
+  auto result = store_.try_range(*request);
+  if (!result) return responder->fail(to_status(result.error()));
+  responder->reply(encode(ids_, *result));
+}
+
+void EtcdService::put(std::string_view message, Responder responder) {
+  auto request = decode_put(message);
+  if (!request) return responder->fail(to_status(request.error()));
+  if (auto checked = mvcc::check(*request); !checked) return responder->fail(to_status(checked.error()));
+  if (too_large(message, responder)) return;
+  store_.submit(std::move(*request), reply_with<PutResponse>(ids_, std::move(responder)));
+}
+
+void EtcdService::delete_range(std::string_view message, Responder responder) {
+  auto request = decode_delete(message);
+  if (!request) return responder->fail(to_status(request.error()));
+  if (too_large(message, responder)) return;
+  store_.submit(std::move(*request), reply_with<DeleteRangeResponse>(ids_, std::move(responder)));
+}
+
+void EtcdService::txn(std::string_view message, Responder responder) {
+  auto request = decode_txn(message);
+  if (!request) return responder->fail(to_status(request.error()));
+  if (auto checked = mvcc::check(*request, options_.max_txn_ops); !checked)
+    return responder->fail(to_status(checked.error()));
+  if (too_large(message, responder)) return;
+  store_.submit(std::move(*request), reply_with<TxnResponse>(ids_, std::move(responder)));
+}
+
+void EtcdService::compact(std::string_view message, Responder responder) {
+  auto fields = decode_fields(message);
+  if (!fields) return responder->fail(to_status(fields.error()));
+  store_.submit_compact(fields->number(1), fields->number(2) != 0, reply_with_header(ids_, std::move(responder)));
+}
+
+awaitable<net::grpc::Status> EtcdService::watch(net::grpc::ServerStream& stream) {
+  WatchStream watch_stream(*this, stream);
+  co_return co_await watch_stream.run();
+}
+
+awaitable<void> EtcdService::notify_progress() {
+  while (true) {
+    // Up to a tenth more, so that the streams of many servers do not tick together.
+    Duration jitter(loop_.random().below(uint64_t(options_.progress_notify_interval.count() / 10 + 1)));
+    co_await loop_.sleep(options_.progress_notify_interval + jitter);
+    for (WatchStream* stream : streams_) stream->notify_progress();
+  }
+}
+
+// etcd 3.7: the answer of Range in pieces whose concatenation is that answer.
+awaitable<net::grpc::Status> EtcdService::range_stream(net::grpc::ServerStream& stream) {
+  constexpr int64_t kKeysPerMessage = 500;
+  auto message = co_await stream.read();
+  if (!message) co_return to_status(message.error());
+  if (!message->has_value()) co_return net::grpc::Status{StatusCode::kInternal, "no request"};
+  auto decoded = decode_range(**message);
+  if (!decoded) co_return to_status(decoded.error());
+  RangeRequest request = std::move(*decoded);
+  if (request.target != RangeRequest::Target::kKey || request.order == RangeRequest::Order::kDescend)
+    co_return net::grpc::Status{StatusCode::kUnimplemented, "RangeStream does not support custom sort orders"};
+  if (request.min_mod_revision != 0 || request.max_mod_revision != 0 || request.min_create_revision != 0 ||
+      request.max_create_revision != 0)
+    co_return net::grpc::Status{StatusCode::kUnimplemented, "RangeStream does not support revision filters"};
+  const int64_t limit = request.limit;
+  int64_t sent = 0, total = -1;
+  Revision pinned = 0;
+  while (true) {
+    RangeRequest part = request;
+    part.limit = limit > 0 ? std::min(kKeysPerMessage, limit - sent) : kKeysPerMessage;
+    auto result = store_.try_range(part);
+    if (!result) co_return to_status(result.error());
+    if (total < 0) {
+      total = result->count;
+      pinned = result->revision;
+      if (request.revision <= 0) request.revision = pinned;
+    }
+    sent += int64_t(result->kvs.size());
+    bool last = request.count_only || !result->more || (limit > 0 && sent >= limit);
+    Writer out;
+    out.message(1, [&](Writer& w) {
+      if (last) write_header(w, ids_, pinned);
+      for (const KeyValue& kv : result->kvs) write_key_value(w, 2, kv);
+      if (!last) return;
+      w.boolean(3, result->more);
+      w.number(4, uint64_t(total));
+    });
+    if (!result->kvs.empty()) request.key = result->kvs.back().key + '\0';
+    auto written = co_await stream.write(std::make_shared<const std::string>(out.take()));
+    if (!written) co_return to_status(written.error());
+    if (last) co_return net::grpc::Status{};
+  }
+}
+
+}  // namespace rs::store::etcd

@@ -1,0 +1,108 @@
+// EtcdService: the etcd v3 API (reference etcd-api.md A) over an Embedded store.
+//
+// Unary calls are answered without a coroutine: decoded, evaluated at once, and answered when they are durable. One loop,
+// the store's. Order of life: store, service, server; stop the server, then the service, then close the store.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "async/task_group.h"
+#include "base/metrics.h"
+#include "net/grpc.h"
+#include "store/embedded.h"
+#include "store/etcd/messages.h"
+
+namespace rs::store::etcd {
+
+class WatchStream;
+
+struct EtcdOptions {
+  std::string name = "default";
+  std::vector<std::string> client_urls = {"http://localhost:2379"};  // advertised
+  std::vector<std::string> peer_urls = {"http://localhost:2380"};
+  size_t max_request_bytes = 3 * 512 * 1024;
+  size_t max_txn_ops = 128;
+  Duration progress_notify_interval = std::chrono::minutes(10);
+  metrics::Registry* metrics = nullptr;      // null: /metrics is empty
+};
+
+// The API level whose rules the service follows, where clients ask for one.
+inline constexpr std::string_view kEtcdVersion = "3.6.14";
+inline constexpr std::string_view kClusterVersion = "3.6.0";
+
+class EtcdService {
+ public:
+  EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options);
+  ~EtcdService();
+  // Adds every method to server; once, before it serves.
+  void add_to(net::grpc::Server& server);
+  // What a gRPC server with this service should be made with: limits, and the HTTP side of the same port.
+  net::grpc::ServerOptions server_options();
+  // /version, /health, /livez, /readyz, /metrics (A.13); kNotFound paths get 404.
+  awaitable<void> http(net::Request& request, net::ResponseWriter& writer);
+  awaitable<void> stop();
+
+ private:
+  friend class WatchStream;
+  using Responder = std::unique_ptr<net::grpc::UnaryResponder>;
+  using Method = void (EtcdService::*)(std::string_view message, Responder responder);
+
+  void add_kv(net::grpc::Server& server);
+  void add_lease(net::grpc::Server& server);
+  void add_maintenance(net::grpc::Server& server);
+  void method(net::grpc::Server& server, std::string path, Method method);
+
+  void range(std::string_view message, Responder responder);
+  void put(std::string_view message, Responder responder);
+  void delete_range(std::string_view message, Responder responder);
+  void txn(std::string_view message, Responder responder);
+  void compact(std::string_view message, Responder responder);
+  void lease_grant(std::string_view message, Responder responder);
+  void lease_revoke(std::string_view message, Responder responder);
+  void lease_time_to_live(std::string_view message, Responder responder);
+  void lease_leases(std::string_view message, Responder responder);
+  void member_list(std::string_view message, Responder responder);
+  void member_add(std::string_view message, Responder responder);
+  void member_remove(std::string_view message, Responder responder);
+  void member_update(std::string_view message, Responder responder);
+  void member_promote(std::string_view message, Responder responder);
+  void alarm(std::string_view message, Responder responder);
+  void status(std::string_view message, Responder responder);
+  void defragment(std::string_view message, Responder responder);
+  void hash(std::string_view message, Responder responder);
+  void hash_kv(std::string_view message, Responder responder);
+  void move_leader(std::string_view message, Responder responder);
+  void downgrade(std::string_view message, Responder responder);
+  void auth_status(std::string_view message, Responder responder);
+  void auth_disabled(std::string_view message, Responder responder);
+  void health_check(std::string_view message, Responder responder);
+
+  awaitable<net::grpc::Status> watch(net::grpc::ServerStream& stream);
+  awaitable<net::grpc::Status> lease_keep_alive(net::grpc::ServerStream& stream);
+  awaitable<net::grpc::Status> range_stream(net::grpc::ServerStream& stream);
+  awaitable<net::grpc::Status> health_watch(net::grpc::ServerStream& stream);
+  awaitable<void> notify_progress();
+
+  void write_member(Writer& out, uint32_t field) const;
+  void write_alarms(Writer& out, int64_t only) const;
+  bool too_large(std::string_view message, Responder& responder) const;
+  std::string health_text(bool& healthy) const;
+  void make_metrics();
+
+  async::Loop& loop_;
+  Embedded& store_;
+  const EtcdOptions options_;
+  const Ids ids_;
+  std::set<WatchStream*> streams_;
+  async::TaskGroup tasks_;
+};
+
+// The status that a client of etcd sees for an error of the store.
+net::grpc::Status to_status(const Error& error);
+
+}  // namespace rs::store::etcd
