@@ -130,7 +130,9 @@ Result<void> Registry::settle_update(Write& write, Json& object, const Json& old
                                                        options.uid, api::uid_of(old))));
   if (auto identity = check_identity(write, object, old); !identity) return identity;
   keep_system_metadata(object, old, kind.has_generation);
-  if (write.subresource == "status") {
+  if (write.internal) {
+    // binding and the like set what no client may
+  } else if (write.subresource == "status") {
     merge_status_update(object, old, strategy.status_keeps_labels());
   } else if (kind.has_status) {
     if (const Json* status = find(old, "status")) set(object, *status, "status");
@@ -159,8 +161,9 @@ awaitable<Result<std::optional<Written>>> Registry::try_update(Write& write, con
   if (kind.has_generation && spec_changed(object, old))
     set(object, Json(integer(old, "metadata", "generation") + 1), "metadata", "generation");
   if (auto finalizers = check_finalizers(kind, object, old); !finalizers) co_return std::unexpected(finalizers.error());
-  auto errors = write.subresource == "status" ? api::validate_status_update(kind, object, old)
-                                              : api::validate_update(kind, object, old);
+  std::vector<api::FieldError> errors;
+  if (write.subresource == "status") errors = api::validate_status_update(kind, object, old);
+  else if (!write.internal) errors = api::validate_update(kind, object, old);
   if (!errors.empty()) co_return fail(api::invalid_error(kind, write.name, errors));
   if (!write.applied)
     api::track_update(kind, &old, object, {write.manager, false, write.subresource, core_.loop.wall()});

@@ -1,6 +1,7 @@
 // The way of a request: who asks, what for, may they, and which handler answers.
 #include "base/log.h"
 #include "server/impl.h"
+#include "server/subresources.h"
 #include "server/watch.h"
 
 namespace rs::server {
@@ -78,6 +79,11 @@ awaitable<Result<net::Response>> ApiServer::Impl::answer_object(RequestContext c
   }
   if (kind.namespaced && info.ns.empty() && info.verb != "list" && info.verb != "deletecollection")
     co_return fail(unknown_resource());
+  bool on_item = !info.name.empty();
+  bool fits = info.verb == "create" ? on_item == !info.subresource.empty()
+              : info.verb == "update" || info.verb == "patch" ? on_item : true;
+  if (!fits) co_return fail(method_not_allowed());
+  if (auto handler = subresource_handler(kind, info)) co_return co_await handler(context);
   if (info.verb == "get") co_return co_await handle_get(context.core, kind, info, context.accepted);
   if (info.verb == "list") co_return co_await handle_list(context.core, kind, info, context.accepted);
   if (info.verb == "create") co_return co_await handle_create(context);

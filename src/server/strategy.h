@@ -14,6 +14,7 @@ struct Write {
   std::string ns, name, subresource;
   UserInfo user;
   bool dry_run = false;
+  bool internal = false;                     // the server's own change: spec and status together, not validated
   bool applied = false;                      // server-side apply has settled managedFields
   std::string manager;                       // field manager
   api::FieldValidation validation = api::FieldValidation::kWarn;
