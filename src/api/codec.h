@@ -18,8 +18,9 @@ struct Decoded {
 // apiVersion and kind missing in the body are filled in; different ones are kBadRequest. Unknown fields are dropped
 // (kIgnore, kWarn) or refused (kStrict: kBadRequest `Pod in version "v1" cannot be handled as a Pod: strict decoding error:
 // unknown field "spec.foo"`; normalise() says it without the frame). Wrong types are
-// kBadRequest in Kubernetes' words. Null members and (as Go's omitempty) empty optional ones are normalised away, so that
-// JSON, YAML and protobuf of one object decode to the same value. Depth, size and count are limited.
+// kBadRequest in Kubernetes' words. The outcome is in normal form (codec/normaliser.h): as Go would write it, so that JSON,
+// YAML and protobuf of one object decode to the same value; null members and (as under Go's omitempty) empty optional ones
+// are gone, required ones that were missing are there, empty. Depth, size and count are limited.
 Result<Decoded> decode_object(MediaType type, std::string_view body, const Kind* kind, FieldValidation validation);
 
 // Same pruning and type checks for a tree that is already parsed (the outcome of a patch).

@@ -1,6 +1,10 @@
 #include "api/meta.h"
 
+#include <algorithm>
 #include <charconv>
+#include <limits>
+
+#include "api/quantity.h"
 
 namespace rs::api {
 
@@ -102,6 +106,117 @@ bool remove_condition(Json& object, std::string_view type) {
     return true;
   }
   return false;
+}
+
+namespace {
+
+// Below these members every string is a quantity.
+bool holds_quantities(std::string_view name) {
+  static constexpr std::string_view kNames[] = {"requests", "limits", "capacity",  "allocatable",   "overhead",
+                                                "hard",     "used",   "max",       "min",           "default",
+                                                "podFixed", "divisor", "sizeLimit", "defaultRequest", "allocatedResources"};
+  return std::ranges::find(kNames, name) != std::end(kNames);
+}
+
+bool is_empty(const Json& value) {
+  if (value.is_null()) return true;
+  if (value.is_string()) return value.get_string().empty();
+  if (value.is_array()) return value.get_array().empty();
+  if (!value.is_object()) return false;
+  return std::ranges::all_of(value.get_object(), [](const auto& member) { return is_empty(member.value()); });
+}
+
+bool equal(const Json& a, const Json& b, bool quantities) {
+  if (a.is_object() && b.is_object()) {
+    const JsonObject &left = a.get_object(), &right = b.get_object();
+    for (const auto& member : left) {
+      const Json* other = right.if_contains(member.key());
+      if (other == nullptr ? !is_empty(member.value())
+                           : !equal(member.value(), *other, quantities || holds_quantities(member.key())))
+        return false;
+    }
+    return std::ranges::all_of(
+        right, [&](const auto& member) { return left.contains(member.key()) || is_empty(member.value()); });
+  }
+  if (a.is_array() && b.is_array() && a.get_array().size() == b.get_array().size()) {
+    for (size_t i = 0; i < a.get_array().size(); ++i)
+      if (!equal(a.get_array()[i], b.get_array()[i], quantities)) return false;
+    return true;
+  }
+  if (a == b || (is_empty(a) && is_empty(b))) return true;
+  if (!quantities) return false;
+  auto quantity = [](const Json& value) {
+    return Quantity::parse(value.is_string() ? std::string(value.get_string()) : to_text(value));
+  };
+  auto left = quantity(a), right = quantity(b);
+  return left && right && left->nanos == right->nanos;
+}
+
+int64_t saturated(__int128 value) {
+  constexpr __int128 kLimit = std::numeric_limits<int64_t>::max();
+  return static_cast<int64_t>(std::clamp(value, -kLimit - 1, kLimit));
+}
+
+// Away from zero, as Quantity.ScaledValue.
+Result<int64_t> scaled_quantity(std::string_view text, int64_t nanos) {
+  auto quantity = Quantity::parse(text);
+  if (!quantity) return fail(Code::kInvalid, "{}", Quantity::kMalformed);
+  __int128 value = quantity->nanos / nanos, rest = quantity->nanos % nanos;
+  if (rest != 0) value += rest > 0 ? 1 : -1;
+  return saturated(value);
+}
+
+}  // namespace
+
+bool semantically_equal(const Json& a, const Json& b) { return equal(a, b, false); }
+
+Result<int64_t> quantity_milli(std::string_view text) { return scaled_quantity(text, 1'000'000); }
+Result<int64_t> quantity_value(std::string_view text) { return scaled_quantity(text, 1'000'000'000); }
+
+std::string format_bytes_quantity(int64_t bytes) {
+  return Quantity{__int128(bytes) * 1'000'000'000, Quantity::Format::kBinarySi}.canonical();
+}
+std::string format_milli_quantity(int64_t milli) {
+  return Quantity{__int128(milli) * 1'000'000, Quantity::Format::kDecimalSi}.canonical();
+}
+
+Result<int64_t> scaled_int_or_percent(const Json* value, int64_t total, bool round_up) {
+  if (value == nullptr) return fail(Code::kInvalid, "nil value for IntOrString");
+  if (value->is_number() && !value->is_double()) return integer_of(value, 0);
+  if (!value->is_string())
+    return fail(Code::kInvalid, "invalid value for IntOrString: invalid type: neither int nor percentage");
+  std::string_view text = value->get_string();
+  if (!text.ends_with('%')) return fail(Code::kInvalid, "invalid value for IntOrString: invalid type: string is not a percentage");
+  int32_t percent = 0;
+  const char* last = text.data() + text.size() - 1;
+  if (auto [end, error] = std::from_chars(text.data(), last, percent); error != std::errc() || end != last)
+    return fail(Code::kInvalid, "invalid value for IntOrString: invalid value \"{}\": invalid syntax", text);
+  __int128 product = __int128(percent) * total;
+  __int128 whole = product / 100, rest = product % 100;
+  if (rest > 0 && round_up) ++whole;
+  if (rest < 0 && !round_up) --whole;
+  return saturated(whole);
+}
+
+std::string human_duration(Duration duration) {
+  using namespace std::chrono;
+  int64_t total = duration_cast<seconds>(duration).count();
+  if (total < -1) return "<invalid>";
+  if (total < 0) return "0s";
+  if (total < 120) return fmt::format("{}s", total);
+  // A large unit, and a small one unless it is zero.
+  auto two = [](int64_t large, std::string_view large_unit, int64_t small, std::string_view small_unit) {
+    return small == 0 ? fmt::format("{}{}", large, large_unit) : fmt::format("{}{}{}{}", large, large_unit, small, small_unit);
+  };
+  int64_t minutes = total / 60, hours = minutes / 60, days = hours / 24;
+  if (minutes < 10) return two(minutes, "m", total % 60, "s");
+  if (minutes < 180) return fmt::format("{}m", minutes);
+  if (hours < 8) return two(hours, "h", minutes % 60, "m");
+  if (hours < 48) return fmt::format("{}h", hours);
+  if (hours < 24 * 8) return two(days, "d", hours % 24, "h");
+  if (hours < 24 * 365 * 2) return fmt::format("{}d", days);
+  if (hours < 24 * 365 * 8) return two(days / 365, "y", days % 365, "d");
+  return fmt::format("{}y", days / 365);
 }
 
 }  // namespace rs::api
