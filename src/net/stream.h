@@ -79,9 +79,13 @@ class TcpNetwork final : public Network {
  public:
   explicit TcpNetwork(async::Loop& loop);
   Result<std::unique_ptr<Listener>> listen(const Address& address) override;
+  // With SO_REUSEPORT: one listener a thread on the same port, the kernel spreads connections over them. Every listener
+  // of the port must be made so; a port taken by another of the same user is not noticed.
+  Result<std::unique_ptr<Listener>> listen_shared(const Address& address);
   awaitable<Result<std::unique_ptr<Stream>>> connect(const Address& address, Duration timeout) override;
 
  private:
+  Result<std::unique_ptr<Listener>> listen_with(const Address& address, bool shared);
   async::Loop& loop_;
 };
 

@@ -204,7 +204,10 @@ awaitable<Result<std::unique_ptr<Stream>>> connect_any(async::Loop& loop, Addres
 
 TcpNetwork::TcpNetwork(async::Loop& loop) : loop_(loop) {}
 
-Result<std::unique_ptr<Listener>> TcpNetwork::listen(const Address& address) {
+Result<std::unique_ptr<Listener>> TcpNetwork::listen(const Address& address) { return listen_with(address, false); }
+Result<std::unique_ptr<Listener>> TcpNetwork::listen_shared(const Address& address) { return listen_with(address, true); }
+
+Result<std::unique_ptr<Listener>> TcpNetwork::listen_with(const Address& address, bool shared) {
   ErrorCode error;
   const auto host = asio::ip::make_address(address.host == "localhost" ? "127.0.0.1" : address.host, error);
   if (error) return fail(Code::kBadRequest, "listen on {}: the host must be an IP address", to_string(address));
@@ -212,6 +215,8 @@ Result<std::unique_ptr<Listener>> TcpNetwork::listen(const Address& address) {
   tcp::acceptor acceptor(loop_.context());
   acceptor.open(endpoint.protocol(), error);
   if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+  if (!error && shared) acceptor.set_option(ReusePort(true), error);
   if (!error) acceptor.bind(endpoint, error);
   if (!error) acceptor.listen(4096, error);
   if (error == asio::error::address_in_use)
