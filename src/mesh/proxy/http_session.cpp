@@ -79,6 +79,7 @@ awaitable<bool> HttpSession::prepare(Exchange& exchange, bool& keep) {
   }
   exchange.framing = *framing;
   if (auto normal = http1::normalize_target(head, exchange.authority); !normal) {
+    exchange.client_keeps = false;
     keep = co_await refuse(exchange, {400, "bad-request", normal.error().message});
     co_return false;
   }
