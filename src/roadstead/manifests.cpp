@@ -47,9 +47,14 @@ Result<std::vector<Json>> read_manifests(const fs::path& path) {
 }
 
 async::awaitable<Result<size_t>> apply_manifests(client::Client& client, std::vector<Json> objects) {
-  std::stable_partition(objects.begin(), objects.end(), [](const Json& object) { return str(object, "kind") == "Namespace"; });
+  auto is_namespace = [](const Json& object) { return str(object, "kind") == "Namespace"; };
+  std::vector<Json*> order;
+  for (bool namespaces : {true, false})
+    for (Json& object : objects)
+      if (is_namespace(object) == namespaces) order.push_back(&object);
   size_t applied = 0;
-  for (Json& object : objects) {
+  for (Json* next : order) {
+    Json& object = *next;
     std::string what = fmt::format("{} {}", str(object, "kind"), api::to_string(api::key_of(object)));
     auto resource = client::resource_for(str(object, "apiVersion"), str(object, "kind"));
     if (!resource) co_return fail(Code::kNotFound, "{}: no kind {} in {}", what, str(object, "kind"), str(object, "apiVersion"));
