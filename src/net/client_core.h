@@ -14,7 +14,7 @@ struct ClientTarget {
 };
 
 // Connects, and shakes hands when options have TLS.
-awaitable<Result<std::unique_ptr<Stream>>> connect_to(const ClientTarget& target);
+awaitable<Result<std::unique_ptr<Stream>>> connect_to(const ClientTarget& target, bool only_http1);
 // The Host or :authority of requests that name none.
 std::string default_authority(const ClientTarget& target);
 

@@ -226,7 +226,7 @@ awaitable<Result<std::unique_ptr<Connection>>> Http1Pool::take(bool fresh) {
       if (!done) pool.dropped();
     }
   } guard{*this};
-  auto stream = co_await connect_to(*target_);
+  auto stream = co_await connect_to(*target_, true);
   if (!stream) co_return fail(stream.error());
   guard.done = true;
   auto connection = std::make_unique<Connection>();
@@ -288,10 +288,8 @@ awaitable<Result<std::pair<Response, std::unique_ptr<Stream>>>> Http1Pool::upgra
   auto self = shared_from_this();
   if (!is_safe_text(request)) co_return fail(Code::kBadRequest, "invalid method or target of a request");
   const std::string authority = request.authority.empty() ? default_authority(*target_) : request.authority;
-  auto stream = co_await connect_to(*target_);
+  auto stream = co_await connect_to(*target_, true);
   if (!stream) co_return fail(stream.error());
-  if ((*stream)->alpn() == "h2")
-    co_return fail(Code::kBadRequest, "an upgrade needs HTTP/1.1, but the server chose HTTP/2");
   auto connection = std::make_unique<Connection>();
   connection->stream = std::move(*stream);
   bool answered = false;

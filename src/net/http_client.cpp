@@ -1,13 +1,13 @@
 #include "net/client_core.h"
-#include "net/tls.h"
+#include "net/openssl.h"
 
 namespace rs::net {
 
-awaitable<Result<std::unique_ptr<Stream>>> connect_to(const ClientTarget& target) {
+awaitable<Result<std::unique_ptr<Stream>>> connect_to(const ClientTarget& target, bool only_http1) {
   auto stream = co_await target.network.connect(target.address, target.options.connect_timeout);
   if (!stream || !target.options.tls) co_return stream;
-  co_return co_await tls_connect(target.loop, std::move(*stream), target.options.tls, target.address.host,
-                                 target.options.connect_timeout);
+  co_return co_await tls_connect_as(target.loop, std::move(*stream), target.options.tls, target.address.host,
+                                    target.options.connect_timeout, only_http1);
 }
 
 std::string default_authority(const ClientTarget& target) {

@@ -24,4 +24,9 @@ Result<std::vector<X509Ptr>> read_certificates(const std::string& pem);  // at l
 Result<KeyPtr> read_private_key(const std::string& pem);
 PeerCertificate describe(X509* certificate);
 
+// tls_connect(); only_http1: never offers the server "h2", whatever the context would.
+awaitable<Result<std::unique_ptr<Stream>>> tls_connect_as(async::Loop& loop, std::unique_ptr<Stream> stream,
+                                                          std::shared_ptr<const TlsClientContext> context,
+                                                          std::string server_name, Duration timeout, bool only_http1);
+
 }  // namespace rs::net

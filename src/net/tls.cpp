@@ -319,9 +319,19 @@ awaitable<Result<std::unique_ptr<Stream>>> tls_accept(async::Loop& loop, std::un
 awaitable<Result<std::unique_ptr<Stream>>> tls_connect(async::Loop& loop, std::unique_ptr<Stream> stream,
                                                        std::shared_ptr<const TlsClientContext> context,
                                                        const std::string& server_name, Duration timeout) {
+  co_return co_await tls_connect_as(loop, std::move(stream), std::move(context), server_name, timeout, false);
+}
+
+awaitable<Result<std::unique_ptr<Stream>>> tls_connect_as(async::Loop& loop, std::unique_ptr<Stream> stream,
+                                                          std::shared_ptr<const TlsClientContext> context,
+                                                          std::string server_name, Duration timeout, bool only_http1) {
   SSL* ssl = SSL_new(context->impl->context.get());
   if (!ssl) co_return openssl_error("TLS");
   SSL_set_connect_state(ssl);
+  if (only_http1) {
+    const auto wire = alpn_wire({"http/1.1"});
+    SSL_set_alpn_protos(ssl, wire.data(), static_cast<unsigned>(wire.size()));
+  }
   const std::string name = context->impl->server_name.empty() ? server_name : context->impl->server_name;
   auto secured = std::make_unique<TlsStream>(loop, std::move(stream), ssl, context);
   if (!name.empty()) {
