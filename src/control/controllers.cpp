@@ -3,7 +3,11 @@
 #include "async/task_group.h"
 #include "base/log.h"
 #include "control/controllers/deployment.h"
+#include "control/controllers/disruption.h"
 #include "control/controllers/endpoints.h"
+#include "control/controllers/garbage_collector.h"
+#include "control/controllers/namespaces.h"
+#include "control/controllers/pod_gc.h"
 #include "control/controllers/replicaset.h"
 #include "control/controllers/service_accounts.h"
 #include "control/leader.h"
@@ -15,6 +19,10 @@ struct Controllers::Impl {
       : client(c), informers(i), options(std::move(o)), events(c, "controllers"), tasks(c.loop()) {
     Context context{client, informers, events};
     all.push_back(service_account_controller(context, options.root_ca));
+    all.push_back(namespace_controller(context));
+    all.push_back(garbage_collector(context));
+    all.push_back(disruption_controller(context));
+    all.push_back(pod_garbage_collector(context, options.terminated_pods_max));
     all.push_back(deployment_controller(context));
     all.push_back(replica_set_controller(context));
     all.push_back(endpoints_controller(context));

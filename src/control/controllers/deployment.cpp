@@ -25,7 +25,7 @@ class Deployments final : public Controller {
   }
 
  private:
-  // Observe ----------------------------------------------------------------------------------------------------------
+  // Observe.
   static std::optional<ObjectKey> owner_key(const ObjectPtr& set) {
     if (set == nullptr) return std::nullopt;
     auto owner = api::controller_of(*set);
@@ -79,7 +79,7 @@ class Deployments final : public Controller {
     co_return co_await apply(deployment, std::move(plan));
   }
 
-  // Apply ------------------------------------------------------------------------------------------------------------
+  // Apply.
   awaitable<Result<Next>> apply(ObjectPtr deployment, DeploymentPlan plan) {
     if (plan.create) {
       auto created = co_await create_set(deployment, std::move(*plan.create));

@@ -23,7 +23,7 @@ class GarbageCollector final : public Controller {
   }
 
  private:
-  // Observe ----------------------------------------------------------------------------------------------------------
+  // Observe.
   void follow(const client::Resource& resource) {
     informer(resource).on_change([this, resource](const ObjectKey&, const ObjectPtr& before, const ObjectPtr& now) {
       bool replaced = before != nullptr && now != nullptr && api::uid_of(*before) != api::uid_of(*now);
@@ -79,7 +79,7 @@ class GarbageCollector final : public Controller {
     co_return OwnerState::kAbsent;
   }
 
-  // Apply ------------------------------------------------------------------------------------------------------------
+  // Apply.
   // Reads the object anew: what the graph says may be older than a change of its owners.
   awaitable<Result<std::optional<Json>>> fresh(const OwnerNode& node) {
     auto live = co_await client().get(node.resource, node.key);

@@ -30,7 +30,7 @@ struct Scheduler::Impl {
       elector.emplace(client, LeaderOptions{{"kube-system", "kube-scheduler"}, options.identity}, [this] { wake.notify(); }, [] {});
   }
 
-  // The view ---------------------------------------------------------------------------------------------------------
+  // The view.
   void node_changed(const api::ObjectKey& key, const ObjectPtr& before, const ObjectPtr& now) {
     if (now == nullptr) return cluster.remove_node(key.name);
     cluster.set_node(now);
@@ -90,7 +90,7 @@ struct Scheduler::Impl {
     wake.notify();
   }
 
-  // The loop ---------------------------------------------------------------------------------------------------------
+  // The loop.
   bool may_work() const { return synced && (!elector || elector->leads()); }
 
   awaitable<void> run() {
