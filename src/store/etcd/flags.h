@@ -1,0 +1,49 @@
+// etcd's own flags, environment variables and YAML file (etcd server/etcdmain/help.go, embed/config.go), read into what
+// a store of one node needs. A setting that cannot be honoured is refused with the reason; one that only concerns
+// clusters (elections, peers' TLS, snapshots to followers) is accepted and has nothing to do. Pure.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/result.h"
+
+namespace rs::store::etcd {
+
+struct Url {
+  bool tls = false;
+  std::string host;  // an IP literal
+  uint16_t port = 0;
+};
+Result<Url> parse_url(std::string_view text);
+
+struct StandaloneOptions {
+  enum class Action { kServe, kHelp, kVersion } action = Action::kServe;
+  std::string name = "default";
+  std::string data_dir;                                  // "": name + ".etcd"
+  std::vector<Url> listen_client_urls, listen_metrics_urls;
+  std::vector<std::string> advertise_client_urls, initial_advertise_peer_urls;
+  int64_t quota_bytes = 2ll << 30;                       // <= 0: none
+  size_t max_txn_ops = 128;
+  size_t max_request_bytes = 1536 * 1024;
+  size_t max_concurrent_streams = 1u << 31;
+  Duration keepalive_min_time = std::chrono::seconds(5);
+  Duration progress_notify_interval = std::chrono::minutes(10);
+  enum class Compaction { kOff, kPeriodic, kRevision } compaction = Compaction::kOff;
+  Duration compaction_period{};
+  int64_t compaction_revisions = 0;
+  std::string cert_file, key_file, trusted_ca_file;
+  bool client_cert_auth = false;
+  log::Level log_level = log::Level::kInfo;
+};
+
+using Environment = std::function<const char*(const char* name)>;  // ::getenv
+// arguments without the program's name. kBadRequest says which setting, and why.
+Result<StandaloneOptions> parse_options(const std::vector<std::string>& arguments, const Environment& environment);
+std::string usage();
+
+}  // namespace rs::store::etcd

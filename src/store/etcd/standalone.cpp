@@ -1,0 +1,194 @@
+#include "store/etcd/standalone.h"
+
+#include <csignal>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include <boost/asio/signal_set.hpp>
+
+#include "base/log.h"
+#include "net/tls.h"
+#include "store/mvcc/machine.h"
+
+namespace rs::store::etcd {
+namespace {
+
+constexpr auto kStopGrace = std::chrono::seconds(3);
+
+Result<std::string> read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return fail(Code::kNotFound, "cannot read {}", path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+Standalone::Standalone(async::Loop& loop, StandaloneOptions options)
+    : loop_(loop), options_(std::move(options)), network_(loop), tasks_(loop) {}
+
+Standalone::~Standalone() = default;
+
+awaitable<Result<void>> Standalone::start() {
+  auto store = co_await Embedded::open(loop_, {.directory = options_.data_dir, .quota_bytes = options_.quota_bytes});
+  if (!store) co_return fail(store.error());
+  store_ = std::move(*store);
+  EtcdOptions etcd;
+  etcd.name = options_.name;
+  etcd.client_urls = options_.advertise_client_urls;
+  etcd.peer_urls = options_.initial_advertise_peer_urls;
+  etcd.max_request_bytes = options_.max_request_bytes;
+  etcd.max_txn_ops = options_.max_txn_ops;
+  etcd.progress_notify_interval = options_.progress_notify_interval;
+  etcd.metrics = &metrics_;
+  service_ = std::make_unique<EtcdService>(loop_, *store_, std::move(etcd));
+  for (const auto* urls : {&options_.listen_client_urls, &options_.listen_metrics_urls}) {
+    if (auto listening = listen(*urls, urls == &options_.listen_client_urls); !listening) {
+      co_await stop();
+      co_return listening;
+    }
+  }
+  if (options_.compaction == StandaloneOptions::Compaction::kPeriodic)
+    tasks_.spawn("periodic compaction", compact_by_time());
+  if (options_.compaction == StandaloneOptions::Compaction::kRevision)
+    tasks_.spawn("revision compaction", compact_by_revision());
+  co_return Result<void>{};
+}
+
+Result<std::shared_ptr<const net::TlsServerContext>> Standalone::tls() const {
+  net::TlsServerOptions options;
+  struct {
+    const std::string& path;
+    std::string& text;
+  } files[] = {{options_.cert_file, options.identity.certificate},
+               {options_.key_file, options.identity.private_key},
+               {options_.trusted_ca_file, options.client_ca}};
+  for (auto& [path, text] : files) {
+    if (path.empty()) continue;
+    auto read = read_file(path);
+    if (!read) return fail(read.error());
+    text = std::move(*read);
+  }
+  options.require_client_certificate = options_.client_cert_auth;
+  if (options_.client_cert_auth && options.client_ca.empty())
+    return fail(Code::kBadRequest, "--client-cert-auth needs --trusted-ca-file");
+  return net::TlsServerContext::make(options);
+}
+
+Result<void> Standalone::listen(const std::vector<Url>& urls, bool first_is_ours) {
+  for (const Url& url : urls) {
+    auto listener = network_.listen({url.host, url.port});
+    if (!listener) return fail(listener.error());
+    auto& server = url.tls ? secure_ : plain_;
+    if (server == nullptr) {
+      net::grpc::ServerOptions options = service_->server_options();
+      options.concurrent_streams = options_.max_concurrent_streams;
+      options.limits.concurrent_streams = options_.max_concurrent_streams;
+      options.min_ping_interval = options_.keepalive_min_time;
+      if (url.tls) {
+        auto context = tls();
+        if (!context) return fail(context.error());
+        options.tls = std::move(*context);
+      }
+      server = std::make_unique<net::grpc::Server>(loop_, std::move(options));
+      service_->add_to(*server);
+    }
+    if (std::exchange(first_is_ours, false)) client_address_ = (*listener)->local();
+    log::info("store", "serving clients", {{"address", net::to_string((*listener)->local())}, {"tls", url.tls}});
+    server->serve(std::move(*listener));
+  }
+  return {};
+}
+
+awaitable<void> Standalone::stop() {
+  co_await tasks_.stop();
+  for (auto* server : {&plain_, &secure_}) {
+    if (*server) co_await (*server)->stop(kStopGrace);
+    server->reset();
+  }
+  if (service_) co_await service_->stop();
+  service_.reset();
+  if (store_) co_await store_->close();
+  store_.reset();
+}
+
+awaitable<void> Standalone::compact_to(Revision revision) {
+  if (revision <= store_->machine().compacted()) co_return;
+  auto compacted = co_await store_->compact(revision);
+  if (compacted) {
+    log::info("store", "compacted", {{"revision", revision}});
+  } else {
+    log::warning("store", "compaction failed", {{"revision", revision}, {"why", compacted.error().message}});
+  }
+}
+
+// etcd's periodic compactor: ten samples of the revision a period; what was current a period ago may go.
+awaitable<void> Standalone::compact_by_time() {
+  const Duration step = std::min<Duration>(options_.compaction_period, std::chrono::hours(1)) / 10;
+  std::deque<std::pair<MonoTime, Revision>> samples;
+  while (true) {
+    samples.emplace_back(loop_.now(), store_->revision());
+    co_await loop_.sleep(step);
+    Revision keep_from = 0;
+    while (!samples.empty() && samples.front().first + options_.compaction_period <= loop_.now()) {
+      keep_from = samples.front().second;
+      samples.pop_front();
+    }
+    if (keep_from > 1) co_await compact_to(keep_from);
+  }
+}
+
+awaitable<void> Standalone::compact_by_revision() {
+  while (true) {
+    co_await loop_.sleep(std::chrono::minutes(5));
+    Revision revision = store_->revision() - options_.compaction_revisions;
+    if (revision > 1) co_await compact_to(revision);
+  }
+}
+
+namespace {
+
+awaitable<void> serve(async::SystemLoop& loop, StandaloneOptions options, int& status) {
+  Standalone server(loop, std::move(options));
+  auto started = co_await server.start();
+  if (!started) {
+    log::error("store", "cannot start", {{"why", to_string(started.error())}});
+    status = 1;
+    loop.stop();
+    co_return;
+  }
+  boost::asio::signal_set signals(loop.context(), SIGINT, SIGTERM);
+  int signal = co_await signals.async_wait(boost::asio::use_awaitable);
+  log::info("store", "stopping", {{"signal", signal}});
+  co_await server.stop();
+  loop.stop();
+}
+
+}  // namespace
+
+int run_store(int argc, const char* const* argv) {
+  auto options = parse_options({argv, argv + argc}, [](const char* name) -> const char* { return ::getenv(name); });
+  if (!options) {
+    std::cerr << options.error().message << "\n";
+    return 2;
+  }
+  if (options->action == StandaloneOptions::Action::kHelp) {
+    std::cout << usage();
+    return 0;
+  }
+  if (options->action == StandaloneOptions::Action::kVersion) {
+    std::cout << "etcd Version: " << kEtcdVersion << "\nRoadstead: " << ROADSTEAD_VERSION << "\n";
+    return 0;
+  }
+  log::set_level(options->log_level);
+  int status = 0;
+  async::SystemLoop loop;
+  async::TaskGroup tasks(loop);
+  tasks.spawn("store", serve(loop, std::move(*options), status));
+  loop.run();
+  return status;
+}
+
+}  // namespace rs::store::etcd
