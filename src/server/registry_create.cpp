@@ -70,8 +70,6 @@ awaitable<Result<Written>> Registry::create_once(Write& write, Json object) {
   write.claims = {};
   if (auto admitted = co_await admission_.mutate(write, object, nullptr); !admitted)
     co_return std::unexpected(admitted.error());
-  if (auto name = api::validate_name(kind, write.name, "metadata.name"); !name.empty())
-    co_return fail(api::invalid_error(kind, write.name, name));
   if (auto prepared = strategy.prepare_create(core_, write, object); !prepared)
     co_return std::unexpected(prepared.error());
   api::apply_defaults(kind, object);
