@@ -29,7 +29,9 @@ constexpr std::string_view kPodFields =
     "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork status.phase "
     "status.podIP status.nominatedNodeName";
 constexpr std::string_view kPodSubresources =
-    "binding=create:v1/Binding eviction=create:policy/v1/Eviction exec=create,get:v1/PodExecOptions log=get";
+    "attach=create,get:v1/PodAttachOptions binding=create:v1/Binding ephemeralcontainers=get,patch,update "
+    "eviction=create:policy/v1/Eviction exec=create,get:v1/PodExecOptions log=get "
+    "portforward=create,get:v1/PodPortForwardOptions";
 
 constexpr Row kRows[] = {
     {"v1", "bindings", "Binding", "", "", "create-only"},

@@ -15,6 +15,8 @@ ApiServer::ApiServer(async::Loop& loop, store::Store& store, const api::KindTabl
 ApiServer::~ApiServer() = default;
 
 awaitable<Result<void>> ApiServer::start() {
+  if (auto keys = impl_->authenticator.start(); !keys) co_return keys;
+  if (!impl_->authenticator.keys().empty()) impl_->non_resource.set_keys(impl_->authenticator.keys().jwks());
   if (auto started = co_await impl_->core.cache.start(impl_->core.kinds); !started) co_return started;
   if (auto ensured = co_await ensure_cluster(impl_->core, impl_->registry); !ensured) co_return ensured;
   impl_->ready = true;

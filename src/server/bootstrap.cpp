@@ -3,6 +3,7 @@
 
 #include "api/meta.h"
 #include "base/log.h"
+#include "server/bootstrap_roles.h"
 #include "server/strategies/service_ips.h"
 
 namespace rs::server {
@@ -137,6 +138,10 @@ awaitable<Result<void>> ensure_cluster(Core& core, Registry& registry) {
   if (auto repaired = co_await repair_claims(core); !repaired) co_return repaired;
   for (const char* name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
     auto ensured = co_await ensure_object(core, registry, named("v1", "Namespace", "", name));
+    if (!ensured) co_return ensured;
+  }
+  for (Json& object : bootstrap_rbac()) {
+    auto ensured = co_await ensure_object(core, registry, std::move(object));
     if (!ensured) co_return ensured;
   }
   auto ip = first_service_ip(core.options.service_cidr);

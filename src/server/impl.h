@@ -3,13 +3,14 @@
 
 #include "server/api_server.h"
 #include "server/non_resource.h"
+#include "server/reviews.h"
 #include "server/writes.h"
 
 namespace rs::server {
 
 struct ApiServer::Impl {
   Impl(async::Loop& loop, store::Store& store, const api::KindTable& kinds, ApiServerOptions options)
-      : core(loop, store, kinds, std::move(options)), admission(core), registry(core, admission), non_resource(core, ready), tasks(loop) {}
+      : core(loop, store, kinds, std::move(options)), admission(core), registry(core, admission), authenticator(core), authorizer(core), non_resource(core, ready), tasks(loop) {}
 
   // The way of every request. user: who it is when that is already known (in process); null: authenticate.
   awaitable<void> serve(net::Request& request, net::ResponseWriter& writer, const UserInfo* user);
@@ -22,6 +23,8 @@ struct ApiServer::Impl {
   Core core;
   Admission admission;
   Registry registry;
+  Authenticator authenticator;
+  Authorizer authorizer;
   bool ready = false;
   NonResource non_resource;
   async::TaskGroup tasks;

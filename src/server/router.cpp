@@ -1,6 +1,7 @@
 // The way of a request: who asks, what for, may they, and which handler answers.
 #include "base/log.h"
 #include "server/impl.h"
+#include "server/streaming/streaming.h"
 #include "server/subresources.h"
 #include "server/watch.h"
 
@@ -40,9 +41,12 @@ awaitable<Result<std::optional<net::Response>>> ApiServer::Impl::answer(net::Req
   auto info = parse_request_info(request.method, request.target);
   if (!info) co_return std::unexpected(info.error());
   if (info->verb.empty()) co_return fail(method_not_allowed());
-  static const UserInfo kAnonymous{.name = "system:anonymous", .uid = {}, .groups = {kUnauthenticated}, .extra = {}};
-  const UserInfo& who = user != nullptr ? *user : kAnonymous;
-  if (info->is_resource) co_return co_await answer_resource(*info, request, writer, who);
+  auto who = user != nullptr ? Result<UserInfo>(*user) : authenticator.authenticate(request);
+  if (who && request.headers.has("Impersonate-User")) who = impersonate(request, std::move(*who), authorizer);
+  if (!who) co_return std::unexpected(who.error());
+  AccessRequest access = access_request(*info);
+  if (!authorizer.allows(*who, access)) co_return fail(denied(*who, access));
+  if (info->is_resource) co_return co_await answer_resource(*info, request, writer, *who);
   auto response = non_resource.answer(request, *info);
   if (!response) co_return std::unexpected(response.error());
   co_return std::optional(std::move(*response));
@@ -62,6 +66,17 @@ awaitable<Result<std::optional<net::Response>>> ApiServer::Impl::answer_resource
     if (!watched) co_return std::unexpected(watched.error());
     co_return std::nullopt;
   }
+  if (StreamHandler handler = stream_handler(*kind, info.subresource)) {
+    if (info.verb != "get" && info.verb != "create") co_return fail(method_not_allowed());
+    auto streamed = co_await handler({core, *kind, info, request, writer});
+    if (!streamed) co_return std::unexpected(streamed.error());
+    co_return std::nullopt;
+  }
+  if (!kind->stored && kind->plural.ends_with("reviews") && info.verb == "create" && info.subresource.empty()) {
+    auto reviewed = handle_review({core, registry, *kind, info, request, user, *accepted}, authenticator, authorizer);
+    if (!reviewed) co_return std::unexpected(reviewed.error());
+    co_return std::optional(std::move(*reviewed));
+  }
   auto response = co_await answer_object({core, registry, *kind, info, request, user, *accepted});
   if (!response) co_return std::unexpected(response.error());
   co_return std::optional(std::move(*response));
@@ -80,9 +95,10 @@ awaitable<Result<net::Response>> ApiServer::Impl::answer_object(RequestContext c
   if (kind.namespaced && info.ns.empty() && info.verb != "list" && info.verb != "deletecollection")
     co_return fail(unknown_resource());
   bool on_item = !info.name.empty();
-  bool fits = info.verb == "create" ? on_item == !info.subresource.empty()
+  bool fits = info.verb == "create" && kind.stored ? on_item == !info.subresource.empty()
               : info.verb == "update" || info.verb == "patch" ? on_item : true;
   if (!fits) co_return fail(method_not_allowed());
+  if (info.subresource == "token") co_return co_await handle_token(context, authenticator);
   if (auto handler = subresource_handler(kind, info)) co_return co_await handler(context);
   if (info.verb == "get") co_return co_await handle_get(context.core, kind, info, context.accepted);
   if (info.verb == "list") co_return co_await handle_list(context.core, kind, info, context.accepted);

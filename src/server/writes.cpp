@@ -48,7 +48,7 @@ Result<Write> make_write(const RequestContext& context) {
   Write write;
   write.kind = &context.kind;
   write.cache = context.core.cache.of(context.kind);
-  if (write.cache == nullptr) return fail(method_not_allowed());
+  if (write.cache == nullptr && context.kind.stored) return fail(method_not_allowed());
   write.ns = context.info.ns;
   write.name = context.info.name;
   write.subresource = context.info.subresource;
