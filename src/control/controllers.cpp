@@ -7,6 +7,7 @@
 #include "control/controllers/endpoints.h"
 #include "control/controllers/garbage_collector.h"
 #include "control/controllers/namespaces.h"
+#include "control/controllers/node_lifecycle.h"
 #include "control/controllers/pod_gc.h"
 #include "control/controllers/replicaset.h"
 #include "control/controllers/service_accounts.h"
@@ -22,6 +23,7 @@ struct Controllers::Impl {
     all.push_back(namespace_controller(context));
     all.push_back(garbage_collector(context));
     all.push_back(disruption_controller(context));
+    all.push_back(node_lifecycle_controller(context, {options.node_grace_period, options.node_monitor_period}));
     all.push_back(pod_garbage_collector(context, options.terminated_pods_max));
     all.push_back(deployment_controller(context));
     all.push_back(replica_set_controller(context));

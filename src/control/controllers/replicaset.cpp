@@ -70,9 +70,9 @@ class ReplicaSets final : public Controller {
       BatchOutcome outcome;
       if (creates) outcome = co_await create_pods(context_, expectations_, set, pods_from_template(*set, plan.create));
       if (!plan.remove.empty()) outcome = co_await remove_pods(context_, expectations_, set, std::move(plan.remove));
-      error = outcome.error;
-      if (error && !outcome.namespace_is_terminating)
-        failure = ReplicaFailure{creates ? "FailedCreate" : "FailedDelete", error->message};
+      // In a namespace that is going there is nothing to try again.
+      if (!outcome.namespace_is_terminating) error = outcome.error;
+      if (error) failure = ReplicaFailure{creates ? "FailedCreate" : "FailedDelete", error->message};
     } else if (const Json* before = api::condition(*set, "ReplicaFailure")) {
       failure = ReplicaFailure{std::string(str(*before, "reason")), std::string(str(*before, "message"))};
     }

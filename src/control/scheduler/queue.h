@@ -13,7 +13,7 @@ namespace rs::control {
 class SchedulingQueue {
  public:
   static constexpr Duration kFirstBackoff = std::chrono::milliseconds(50);
-  static constexpr Duration kLongestBackoff = std::chrono::seconds(10);
+  static constexpr Duration kLongestBackoff = std::chrono::seconds(1);
   // Even when no change was seen a pod is tried again after this long.
   static constexpr Duration kLongestWait = std::chrono::minutes(5);
 
