@@ -9,6 +9,7 @@ namespace rs::store::mvcc {
 
 Result<std::string> Machine::value(const Version& version) const {
   if (version.value_bytes == 0) return std::string();
+  if (version.main > head_) return applying_->slots[version.sub].event->kv.value;
   if (Commit* commit = const_cast<History&>(history_).find(version.main))
     return commit->slots[version.sub].event->kv.value;
   auto stored = reader_.value(version.main, version.sub);

@@ -103,6 +103,7 @@ class Machine {
   bool compacting_ = false;
   std::string compact_next_;       // first key that compact_step() has not looked at
   std::optional<Error> broken_;
+  const Commit* applying_ = nullptr;  // of the transaction under way, which reads its own writes
   Record restored_;                // while restoring: the last record seen (without its key)
 };
 

@@ -8,7 +8,10 @@ namespace rs::store::mvcc {
 // One transaction being applied at head() + 1. Everything that can refuse it was checked before the first change.
 class WriteTxn {
  public:
-  WriteTxn(Machine& machine, engine::Batch& batch) : m_(machine), batch_(batch), begin_(machine.head_) {}
+  WriteTxn(Machine& machine, engine::Batch& batch) : m_(machine), batch_(batch), begin_(machine.head_) {
+    m_.applying_ = &commit_;
+  }
+  ~WriteTxn() { m_.applying_ = nullptr; }
 
   // Where reads inside the transaction look.
   Revision current() const { return commit_.slots.empty() ? begin_ : begin_ + 1; }
