@@ -112,12 +112,17 @@ class RawServer {
     auto listener = network_.listen({"127.0.0.1", port});
     ASSERT_TRUE(listener.has_value()) << listener.error().message;
     port_ = (*listener)->local().port;
-    tasks_.spawn("accept", accept(std::move(*listener)));
+    accept_ = tasks_.spawn("accept", accept(std::move(*listener)));
   }
   uint16_t port() const { return port_; }
   int requests = 0, connections = 0;
   std::vector<Received> received;
   awaitable<void> stop() { return tasks_.stop(); }
+  // As a well-behaved server on SIGTERM: accepts no more, closes each connection after the request it has.
+  void shut_down() {
+    closing_ = true;
+    accept_.cancel();
+  }
 
  private:
   awaitable<void> accept(std::unique_ptr<net::Listener> listener) {
@@ -160,6 +165,7 @@ class RawServer {
       if (received.size() < 100) received.push_back(request);
       auto bytes = co_await answer_(request, *stream);
       if (bytes.empty() || !co_await stream->write(bytes)) co_return;
+      if (closing_) co_return;
     }
   }
   static awaitable<bool> more(net::Stream& stream, std::string& in) {
@@ -172,6 +178,8 @@ class RawServer {
   net::TcpNetwork network_;
   Answer answer_;
   uint16_t port_ = 0;
+  bool closing_ = false;
+  async::TaskHandle accept_;
   async::TaskGroup tasks_;
 };
 

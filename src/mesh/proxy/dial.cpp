@@ -1,5 +1,7 @@
 #include "mesh/proxy/dial.h"
 
+#include <algorithm>
+
 namespace rs::mesh {
 
 using async::awaitable;
@@ -69,6 +71,15 @@ awaitable<Dialled> dial(Worker& worker, BackendPtr backend, std::string hostname
     }
     Attempt use(worker, backend, node);
     auto stream = co_await worker.network().connect({node->endpoint.ip, node->endpoint.port}, worker.limits().connect_timeout);
+    // Drained while the connection was made: nothing has been sent, so another takes it.
+    bool gone = stream && hostname.empty() && !(node->present && node->endpoint.usable()) && backend->balancer().usable() > 0;
+    if (gone) {
+      use.finish(Outcome::kUnjudged);
+      --attempt;
+      if (std::find(tried.begin(), tried.end(), node) != tried.end()) ++attempt;
+      else tried.push_back(std::move(node));
+      continue;
+    }
     if (stream) {
       backend->count_open();
       out.attempt = std::move(use);
