@@ -81,6 +81,22 @@ Result<std::unique_ptr<EmbeddedStore>> EmbeddedStore::make(async::Loop& loop, Em
   return store;
 }
 
+namespace {
+Result<std::map<LeaseId, int64_t>> stored_leases(const engine::Engine& engine) {
+  std::map<LeaseId, int64_t> leases;
+  bool damaged = false;
+  auto scanned = engine.scan(mvcc::kLeasesBegin, mvcc::kLeasesEnd, [&](auto key, auto value) {
+    auto lease = mvcc::parse_lease(key, value);
+    damaged = !lease;
+    if (lease) leases.insert(*lease);
+    return !damaged;
+  });
+  if (!scanned) return fail(scanned.error());
+  if (damaged) return fail(Code::kDataLoss, "a stored lease cannot be understood");
+  return leases;
+}
+}  // namespace
+
 Result<void> EmbeddedStore::recover() {
   auto note = [&](std::string_view name) { return engine_->get(mvcc::meta_key(name)); };
   auto ids = note("ids"), head_text = note("head"), compact_text = note("compact"), alarms = note("alarms");
@@ -121,18 +137,20 @@ Result<void> EmbeddedStore::recover() {
   });
   if (!scanned) return scanned;
   if (!restored) return restored;
-  scanned = engine_->scan(mvcc::kLeasesBegin, mvcc::kLeasesEnd, [&](auto key, auto value) {
-    auto lease = mvcc::parse_lease(key, value);
-    if (!lease) {
-      restored = fail(Code::kDataLoss, "a stored lease cannot be understood");
-      return false;
-    }
-    machine_.restore_lease(lease->first, lease->second, loop_.now());
-    return true;
-  });
-  if (!scanned) return scanned;
-  if (!restored) return restored;
+  auto leases = stored_leases(*engine_);
+  if (!leases) return fail(leases.error());
+  for (const auto& [id, ttl] : *leases) machine_.restore_lease(id, ttl, loop_.now());
   return machine_.restore_finish();
+}
+
+Result<void> EmbeddedStore::try_resume() {
+  if (auto resumed = engine_->resume(); !resumed) return resumed;
+  auto leases = stored_leases(*engine_);
+  if (!leases) return fail(leases.error());
+  machine_.rewind(*leases, loop_.now());
+  failed_.reset();
+  log::info("store", "the disk takes writes again", {{"revision", machine_.durable()}});
+  return {};
 }
 
 void EmbeddedStore::start_tasks() {
@@ -201,7 +219,7 @@ void EmbeddedStore::flush() {
   flying_ = std::exchange(open_, Group{});
   flying_.revision = machine_.head();
   in_flight_ = true;
-  if (failed_) return committed(fail(errors::timed_out()));
+  if (failed_) return committed(fail(errors::timed_out()));  // nothing more reaches the disk
   if (flying_.batch.empty()) return committed({});
   mvcc::put_head(flying_.batch, {flying_.revision, ++commits_});
   committer_->write(std::move(flying_.batch), flying_.sync, [this](Result<void> result) { committed(std::move(result)); });
@@ -353,8 +371,7 @@ Result<Embedded::Hash> EmbeddedStore::hash_kv(Revision revision) {
 void EmbeddedStore::submit_alarm(Alarm alarm, bool active, Callback<Revision> done) {
   if (closing_) return done(fail(errors::stopped()));
   if (!active && failed_ && failed_->code == Code::kResourceExhausted && alarm == Alarm::kNoSpace) {
-    if (auto resumed = engine_->resume(); !resumed) return done(fail(errors::no_space()));
-    failed_.reset();
+    if (in_flight_ || !open_.waiters.empty() || !try_resume()) return done(fail(errors::no_space()));
   }
   if (active) {
     alarms_.insert(alarm);
@@ -384,6 +401,12 @@ awaitable<void> EmbeddedStore::tick() {
       if (refusal(0)) break;
       machine_.lessor().find(id)->revoking = true;
       submit_revoke(id, [](Result<Revision>) {});
+    }
+    if (half_seconds % 10 == 0 && failed_ && failed_->code == Code::kResourceExhausted && !in_flight_ &&
+        open_.waiters.empty() && try_resume()) {
+      alarms_.erase(Alarm::kNoSpace);
+      put_alarms();
+      schedule_flush();
     }
     if (half_seconds % 2 == 0) {
       for (WatchQueue* queue : queues_) queue->tick(machine_.durable());

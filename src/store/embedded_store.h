@@ -89,6 +89,8 @@ class EmbeddedStore final : public Embedded {
   void flush();
   void committed(Result<void> result);
   void broke(const Error& error);
+  // Goes on after the disk had failed: state is what the disk has. Only while nothing is queued.
+  Result<void> try_resume();
   void start_tasks();
   awaitable<void> tick();
   awaitable<void> compact_slowly();

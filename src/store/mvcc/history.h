@@ -53,9 +53,12 @@ class History {
   // Nothing before it is held; one after the last commit when nothing is held at all.
   Revision first(Revision next) const { return commits_.empty() ? next : commits_.front().revision; }
   size_t bytes() const { return bytes_; }
-  void clear() {
-    commits_.clear();
-    bytes_ = 0;
+  // Takes the newest commit back.
+  Commit pop() {
+    Commit commit = std::move(commits_.back());
+    commits_.pop_back();
+    bytes_ -= commit.bytes();
+    return commit;
   }
 
  private:

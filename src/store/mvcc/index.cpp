@@ -257,7 +257,35 @@ void Index::compact_key(std::string_view key, Revision revision,
     return;
   }
   ASSERT(!entry->live(), "compaction drops a whole key only when it is deleted");
-  erase_from(root_, key);
+  erase_entry(entry);
+}
+
+void Index::retract(std::string_view key) {
+  KeyEntry* entry = find(key);
+  ASSERT(entry != nullptr, "only what was appended is taken back");
+  int before = entry->live();
+  if (entry->versions.size() == 1) {
+    if (before != 0) add_live(key, -1);
+    erase_entry(entry);
+    return;
+  }
+  entry->versions.pop_back();
+  if (int after = entry->live(); after != before) add_live(key, after - before);
+}
+
+void Index::add_live(std::string_view key, int delta) {
+  Node* node = root_;
+  while (true) {
+    node->live += delta;
+    if (node->leaf) return;
+    auto* inner = static_cast<Inner*>(node);
+    node = inner->children[inner->position(key)];
+  }
+}
+
+// Of an entry that no live count counts.
+void Index::erase_entry(KeyEntry* entry) {
+  erase_from(root_, entry->key);
   --keys_;
   delete entry;
   while (!root_->leaf && root_->size == 1) {

@@ -47,6 +47,8 @@ class Index {
   KeyEntry* find(std::string_view key) const;
   // Appends a version (newer than all of the key's); makes the entry when there is none.
   KeyEntry& append(std::string_view key, const Version& version);
+  // Takes back the key's newest version; erases an entry without versions.
+  void retract(std::string_view key);
   // Entries of the range in key order until visit says false. visit must not change the index.
   void visit(KeyRange range, const std::function<bool(const KeyEntry&)>& visit) const;
   // Keys of the range that are live in their latest version.
@@ -65,6 +67,8 @@ class Index {
   static const KeyEntry* low_of(const Node* node);
   KeyEntry* append_into(Node* node, std::string_view key, const Version& version, int& live_delta, Node*& split);
   bool erase_from(Node* node, std::string_view key);
+  void erase_entry(KeyEntry* entry);
+  void add_live(std::string_view key, int delta);
   int64_t live_below(std::string_view key) const;  // live keys < key
   static void destroy(Node* node);
 

@@ -66,6 +66,21 @@ std::vector<LeaseId> Lessor::due(MonoTime now, size_t limit) const {
   return ids;
 }
 
+void Lessor::reset(const std::map<LeaseId, int64_t>& ttl_by_kept_id, MonoTime now) {
+  for (LeaseId id : ids()) {
+    if (!ttl_by_kept_id.contains(id)) forget(id);
+  }
+  for (const auto& [id, ttl] : ttl_by_kept_id) {
+    Lease* lease = find(id);
+    if (lease == nullptr) {
+      grant(id, ttl, now);
+    } else {
+      lease->keys.clear();
+      lease->revoking = false;
+    }
+  }
+}
+
 void Lessor::extend_all(MonoTime now) {
   for (auto& [id, lease] : leases_) renew(lease, now);
 }

@@ -38,6 +38,8 @@ class Lessor {
   static int64_t remaining_seconds(const Lease& lease, MonoTime now);
   // Leases past their end that are not being revoked, oldest first, at most limit.
   std::vector<LeaseId> due(MonoTime now, size_t limit) const;
+  // Forgets every lease that kept does not name, and all keys of the rest.
+  void reset(const std::map<LeaseId, int64_t>& ttl_by_kept_id, MonoTime now);
   // After a restart every lease gets its full TTL again: keys never vanish early.
   void extend_all(MonoTime now);
   std::vector<LeaseId> ids() const;

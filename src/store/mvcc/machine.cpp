@@ -357,6 +357,28 @@ Result<Machine::Slice> Machine::read_history(Revision from, KeyRange range, size
   return slice;
 }
 
+void Machine::attach_all() {
+  index_.visit({"", kNoEnd}, [&](const KeyEntry& entry) {
+    if (entry.live() && entry.latest().lease != 0) lessor_.attach(entry.latest().lease, entry.key);
+    return true;
+  });
+}
+
+void Machine::rewind(const std::map<LeaseId, int64_t>& ttl_by_lease, MonoTime now) {
+  deltas_.clear();
+  for (; head_ > durable_; --head_) {
+    Commit commit = history_.pop();
+    for (size_t i = commit.slots.size(); i-- > 0;) {
+      const KeyValue& kv = commit.slots[i].event->kv;
+      live_bytes_ -= int64_t(kv.key.size() + kv.value.size());
+      index_.retract(kv.key);
+    }
+  }
+  lessor_.reset(ttl_by_lease, now);
+  attach_all();
+  broken_.reset();
+}
+
 void Machine::restore_begin(Head head, Revision compacted) {
   compacted_ = compacted;
   head_ = durable_ = std::max(head.revision, compacted);
@@ -390,10 +412,7 @@ Result<void> Machine::restore_finish() {
   if (restored_.main != head_ || !restored_.last)
     return fail(Code::kDataLoss, "the last commit recorded is revision {}, but records end at {}/{}", head_,
                 restored_.main, restored_.sub);
-  index_.visit({"", kNoEnd}, [&](const KeyEntry& entry) {
-    if (entry.live() && entry.latest().lease != 0) lessor_.attach(entry.latest().lease, entry.key);
-    return true;
-  });
+  attach_all();
   // A compaction that a crash cut short starts again; one that had ended finds nothing to do.
   compacting_ = compacted_ > 0;
   return {};

@@ -7,6 +7,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <vector>
 
 #include "store/engine/engine.h"
@@ -62,6 +63,9 @@ class Machine {
   void settle(Revision revision);
   void forget() { history_.trim(durable_); }
 
+  // Takes back everything after durable(), which turned out not to be on disk; leases are what the disk says.
+  void rewind(const std::map<LeaseId, int64_t>& ttl_by_lease, MonoTime now);
+
   // What watchers read. commits of [from, durable()] that touch range, oldest first, until limits are met; next is the
   // first revision not looked at.
   struct Slice {
@@ -88,6 +92,7 @@ class Machine {
 
   Result<RangeResponse> range_at(const RangeRequest& request, Revision current) const;
   int64_t count_at(KeyRange range, Revision revision) const;
+  void attach_all();
   Result<std::string> value(const Version& version) const;
   Result<KeyValue> key_value(const KeyEntry& entry, const Version& version, bool with_value) const;
   Result<bool> holds(const Compare& compare, Revision at) const;

@@ -1,0 +1,109 @@
+// A disk that fails: nothing is acknowledged that is not on it, the store turns read-only and says so, and goes on when
+// the disk does. Expected errors: reference etcd-api.md A.8, A.11.
+#include <gtest/gtest.h>
+
+#include "async/task_group.h"
+#include "store/embedded_store.h"
+
+namespace rs::store {
+namespace {
+
+// Fails writes on demand; keeps nothing of a failed write.
+class FaultyEngine final : public engine::Engine {
+ public:
+  Result<void> write(const engine::Batch& batch, bool sync) override {
+    if (failure) return fail(*failure);
+    return inner->write(batch, sync);
+  }
+  Result<std::optional<std::string>> get(std::string_view key) const override { return inner->get(key); }
+  Result<void> scan(std::string_view from, std::string_view to,
+                    const std::function<bool(std::string_view, std::string_view)>& visit) const override {
+    return inner->scan(from, to, visit);
+  }
+  int64_t bytes_on_disk() const override { return inner->bytes_on_disk(); }
+  Result<void> resume() override {
+    if (failure) return fail(*failure);
+    return {};
+  }
+  std::unique_ptr<engine::Engine> inner = engine::make_memory_engine();
+  std::optional<Error> failure;
+};
+
+class FaultTest : public ::testing::Test {
+ protected:
+  void run(std::function<awaitable<void>(EmbeddedStore&, FaultyEngine&)> body) {
+    async::SystemLoop loop;
+    loop_ = &loop;
+    async::TaskGroup tasks(loop);
+    tasks.spawn_fn("test", [&]() -> awaitable<void> {
+      auto engine = std::make_unique<FaultyEngine>();
+      FaultyEngine& faulty = *engine;
+      auto store = EmbeddedStore::make(loop, {.quota_bytes = 4000}, std::move(engine), false);
+      co_await body(**store, faulty);
+      co_await (*store)->close();
+      loop.stop();
+    });
+    loop.run();
+  }
+  async::Loop* loop_ = nullptr;
+};
+
+TEST_F(FaultTest, FullDiskRaisesAlarmServesReadsAndGoesOnLater) {
+  run([](EmbeddedStore& store, FaultyEngine& disk) -> awaitable<void> {
+    (void)co_await store.lease_grant(100, 7);
+    (void)co_await store.put({.key = "a", .value = "1", .lease = 7});
+    disk.failure = Error{Code::kResourceExhausted, "no space left on device"};
+    auto lost = co_await store.put({.key = "a", .value = "2"});
+    EXPECT_EQ(lost.error().code, Code::kUnavailable);
+    (void)co_await store.delete_range({.key = "a"});
+    auto refused = co_await store.put({.key = "b", .value = "1"});
+    EXPECT_EQ(refused.error().message, "etcdserver: mvcc: database space exceeded");
+    auto read = co_await store.range({.key = "a", .range_end = "z"});
+    EXPECT_EQ(read->kvs.at(0).value, "1");
+    EXPECT_EQ(read->count, 1);
+    EXPECT_EQ(read->revision, 2);
+    EXPECT_EQ((co_await store.status())->alarms, std::vector<std::string>{"NOSPACE"});
+    disk.failure.reset();
+    std::optional<Result<Revision>> disarmed;
+    store.submit_alarm(Alarm::kNoSpace, false, [&](Result<Revision> done) { disarmed = std::move(done); });
+    auto again = co_await store.put({.key = "c", .value = "1"});
+    EXPECT_TRUE(disarmed.has_value() && disarmed->has_value());
+    EXPECT_EQ(again->revision, 3);
+    EXPECT_EQ((co_await store.lease_time_to_live(7, true))->keys, std::vector<std::string>{"a"});
+    EXPECT_EQ((co_await store.range({.key = "a", .range_end = "z"}))->count, 2);
+  });
+}
+
+TEST_F(FaultTest, BrokenDiskMakesTheStoreReadOnly) {
+  run([](EmbeddedStore& store, FaultyEngine& disk) -> awaitable<void> {
+    (void)co_await store.put({.key = "a", .value = "1"});
+    disk.failure = Error{Code::kUnavailable, "input/output error"};
+    (void)co_await store.put({.key = "a", .value = "2"});
+    auto refused = co_await store.put({.key = "a", .value = "3"});
+    EXPECT_EQ(refused.error().message, "etcdserver: corrupt cluster");
+    auto read = co_await store.range({.key = "a", .serializable = true});
+    EXPECT_EQ(read->kvs.at(0).value, "1");
+    EXPECT_EQ((co_await store.status())->alarms, std::vector<std::string>{"CORRUPT"});
+  });
+}
+
+TEST_F(FaultTest, QuotaOnLiveBytesIsClearedByDeleteAndCompaction) {
+  run([this](EmbeddedStore& store, FaultyEngine&) -> awaitable<void> {
+    std::optional<Error> error;
+    for (int i = 0; i < 20 && !error; ++i) {
+      auto put = co_await store.put({.key = "k" + std::to_string(i), .value = std::string(1000, 'x')});
+      if (!put) error = put.error();
+    }
+    EXPECT_TRUE(error && error->message == "etcdserver: mvcc: database space exceeded");
+    auto deleted = co_await store.delete_range({.key = "k", .range_end = "l"});
+    EXPECT_TRUE(deleted.has_value());
+    std::optional<Result<Revision>> compacted;
+    store.submit_compact(deleted->revision, true, [&](Result<Revision> done) { compacted = std::move(done); });
+    while (!compacted || !(co_await store.status())->alarms.empty()) co_await loop_->sleep(std::chrono::milliseconds(1));
+    auto put = co_await store.put({.key = "a", .value = "1"});
+    EXPECT_TRUE(put.has_value());
+  });
+}
+
+}  // namespace
+}  // namespace rs::store
