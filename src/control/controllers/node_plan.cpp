@@ -17,7 +17,10 @@ struct WantedTaint {
 
 std::vector<WantedTaint> wanted_taints(const Json& node, bool may_evict, const std::set<std::pair<std::string, std::string>>& present) {
   std::string_view ready = ready_status(node);
-  bool not_ready = ready == "False", unknown = ready != "False" && ready != "True";
+  // A node that has not said anything yet is new, not lost.
+  bool is_new = api::condition(node, "Ready") == nullptr;
+  bool not_ready = is_new || ready == "False", unknown = !is_new && ready == "Unknown";
+  if (is_new) may_evict = false;
   auto reports = [&](std::string_view type) { return api::condition_is_true(node, type); };
   auto evicts = [&](std::string_view key) { return may_evict || present.contains({std::string(key), "NoExecute"}); };
   return {
