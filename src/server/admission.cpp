@@ -1,6 +1,7 @@
 #include "server/admission.h"
 
 #include "api/meta.h"
+#include "server/escalation.h"
 
 namespace rs::server {
 using namespace std::chrono_literals;
@@ -143,6 +144,7 @@ awaitable<Result<void>> service_account(Core& core, const Write& write, Json& po
 }  // namespace
 
 awaitable<Result<void>> Admission::mutate(Write& write, Json& object, const Json* old) {
+  if (auto held = check_escalation(core_, authorizer_, write, object, old); !held) co_return held;
   if (old != nullptr) co_return Result<void>();
   if (auto alive = namespace_lifecycle(core_, write); !alive) co_return alive;
   if (!is_pod(write)) co_return Result<void>();

@@ -1,5 +1,6 @@
 #include "server/api_server.h"
 
+#include "server/compactor.h"
 #include "server/impl.h"
 #include "server/in_process.h"
 
@@ -19,12 +20,15 @@ awaitable<Result<void>> ApiServer::start() {
   if (!impl_->authenticator.keys().empty()) impl_->non_resource.set_keys(impl_->authenticator.keys().jwks());
   if (auto started = co_await impl_->core.cache.start(impl_->core.kinds); !started) co_return started;
   if (auto ensured = co_await ensure_cluster(impl_->core, impl_->registry); !ensured) co_return ensured;
+  if (impl_->core.options.compaction_interval > Duration::zero())
+    impl_->tasks.spawn("compaction", compact_regularly(impl_->core, impl_->core.options.compaction_interval));
   impl_->ready = true;
   co_return Result<void>();
 }
 
 awaitable<void> ApiServer::stop() {
   impl_->ready = false;
+  impl_->stopped = true;
   co_await impl_->core.cache.stop();
   co_await impl_->tasks.stop();
 }

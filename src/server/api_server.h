@@ -27,7 +27,8 @@ class ApiServer {
   // Loads the watch cache and ensures what a cluster starts with: namespaces, roles, the service of the API itself.
   // kUnavailable when the store does not answer, kInvalid for options that make no sense.
   awaitable<Result<void>> start();
-  // Ends watches and refuses requests; in-process streams end. Stop the HttpServer in front of it first.
+  // Ends watches cleanly and refuses requests; in-process streams end. Then stop the HttpServer in front of it (which has
+  // nothing left to wait for), then destroy this object.
   awaitable<void> stop();
 
   // For net::HttpServer; valid as long as this object.

@@ -3,6 +3,7 @@
 
 #include "server/api_server.h"
 #include "server/non_resource.h"
+#include "server/request_metrics.h"
 #include "server/reviews.h"
 #include "server/writes.h"
 
@@ -10,23 +11,34 @@ namespace rs::server {
 
 struct ApiServer::Impl {
   Impl(async::Loop& loop, store::Store& store, const api::KindTable& kinds, ApiServerOptions options)
-      : core(loop, store, kinds, std::move(options)), admission(core), registry(core, admission), authenticator(core), authorizer(core), non_resource(core, ready), tasks(loop) {}
+      : core(loop, store, kinds, std::move(options)),
+        authenticator(core),
+        authorizer(core),
+        admission(core, authorizer),
+        registry(core, admission),
+        non_resource(core, ready),
+        metrics(core),
+        tasks(loop) {}
 
   // The way of every request. user: who it is when that is already known (in process); null: authenticate.
   awaitable<void> serve(net::Request& request, net::ResponseWriter& writer, const UserInfo* user);
-  awaitable<Result<std::optional<net::Response>>> answer(net::Request& request, net::ResponseWriter& writer,
-                                                         const UserInfo* user);
+  awaitable<Result<std::optional<net::Response>>> answer(const RequestInfo& info, net::Request& request,
+                                                         net::ResponseWriter& writer, const UserInfo* user);
   awaitable<Result<std::optional<net::Response>>> answer_resource(const RequestInfo& info, net::Request& request,
                                                                   net::ResponseWriter& writer, const UserInfo& user);
   awaitable<Result<net::Response>> answer_object(RequestContext context);
+  // answer_object within the request's time and the limit of requests under way.
+  awaitable<Result<net::Response>> answer_bounded(RequestContext context);
 
   Core core;
-  Admission admission;
-  Registry registry;
   Authenticator authenticator;
   Authorizer authorizer;
+  Admission admission;
+  Registry registry;
   bool ready = false;
+  bool stopped = false;
   NonResource non_resource;
+  RequestMetrics metrics;
   async::TaskGroup tasks;
 };
 

@@ -22,6 +22,7 @@ struct ApiServerOptions {
   uint16_t advertise_port = 6443;
   Duration bookmark_period = std::chrono::seconds(60);
   Duration request_timeout = std::chrono::seconds(60);
+  Duration compaction_interval = std::chrono::minutes(5);   // history kept in the store; zero: never compacted
   bool anonymous = true;                               // false: 401 for who shows no credentials
   bool authorize = true;                               // false: everything is allowed
   bool service_account_admission = true;               // pods need their ServiceAccount; false: only in tests
