@@ -198,6 +198,17 @@ struct Connection::Callbacks {
     return 0;
   }
 
+  // The answer is complete before the request: what the client still sends has no reader (RFC 9113 8.1).
+  static int sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    if (!self(user).settings_.server || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 ||
+        (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
+      return 0;
+    const Exchange* e = exchange(session, frame->hd.stream_id);
+    if (e && e->receiving)
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+    return 0;
+  }
+
   // A request that was waiting for its turn when the connection ended or the request was cancelled.
   static int not_sent(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
     Connection& c = self(user);
@@ -217,6 +228,7 @@ struct Connection::Callbacks {
       nghttp2_session_callbacks_set_on_frame_recv_callback(t, frame_received);
       nghttp2_session_callbacks_set_on_data_chunk_recv_callback(t, data);
       nghttp2_session_callbacks_set_on_stream_close_callback(t, stream_closed);
+      nghttp2_session_callbacks_set_on_frame_send_callback(t, sent);
       nghttp2_session_callbacks_set_on_frame_not_send_callback(t, not_sent);
       return t;
     }();

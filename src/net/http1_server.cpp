@@ -254,7 +254,8 @@ awaitable<void> Http1Connection::handle(std::shared_ptr<Http1Connection>) {
   };
   {
     Guard guard{*this};
-    co_await core_->handler(request_, writer_);
+    if (core_->handler) co_await core_->handler(request_, writer_);
+    else (void)co_await writer_.send(core_->error(415, "this port serves gRPC only"));
     if (upgraded_) {
       guard.complete = true;
       co_return;

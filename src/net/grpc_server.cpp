@@ -1,0 +1,352 @@
+#include "net/grpc_message.h"
+#include "net/h2_server.h"
+#include "net/text.h"
+
+namespace rs::net::grpc {
+
+class Routes {
+ public:
+  explicit Routes(ServerOptions o) : options(std::move(o)) {}
+  ServerOptions options;
+  std::unordered_map<std::string, UnaryHandler> unary;
+  std::unordered_map<std::string, StreamHandler> streaming;
+  std::unordered_set<std::string> services;
+};
+
+namespace {
+
+constexpr size_t kUnreadBytes = 256 << 10;           // of messages a stream's handler has not read: then the client waits
+constexpr size_t kBufferedBytesMax = 256ull << 20;   // of unary requests under way on one connection
+
+nghttp2_nv constant(std::string_view name, std::string_view value) {
+  return {reinterpret_cast<uint8_t*>(const_cast<char*>(name.data())),
+          reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())), name.size(), value.size(),
+          NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
+}
+
+const h2::Fields& response_fields() {
+  static const h2::Fields fields = {constant(":status", "200"), constant("content-type", "application/grpc")};
+  return fields;
+}
+
+Headers status_trailers(const Status& status) {
+  Headers out{{"grpc-status", std::to_string(static_cast<int>(status.code))}};
+  if (!status.message.empty()) out.add("grpc-message", encode_message(status.message));
+  return out;
+}
+
+// Ends a call that has sent nothing yet: headers only ("Trailers-Only").
+void end_without_message(ServerExchange& exchange, const Status& status) {
+  if (!exchange.connection) return;
+  exchange.session->answered = true;
+  const Headers trailers = status_trailers(status);
+  h2::Fields fields = response_fields();
+  for (const auto& [name, value] : trailers) h2::add_field(fields, name, value);
+  exchange.connection->respond(exchange, fields, true);
+}
+
+// One unary call. Lives from its headers to its answer; the answer may come from anywhere on the loop, later.
+class UnaryCall final : public ServerSink {
+ public:
+  UnaryCall(std::shared_ptr<ServerExchange> exchange, const UnaryHandler& handler, CallInfo info, size_t limit)
+      : exchange_(std::move(exchange)), handler_(handler), info_(std::move(info)), reader_(limit) {}
+
+  void data(std::string_view bytes) override;
+  void end() override;
+  void closed() override {
+    auto& buffered = exchange_->session->buffered;
+    buffered -= std::min(buffered, received_);
+  }
+
+ private:
+  void fail_now(const Status& status) {
+    done_ = true;
+    end_without_message(*exchange_, status);
+  }
+  std::shared_ptr<ServerExchange> exchange_;
+  const UnaryHandler& handler_;
+  CallInfo info_;
+  MessageReader reader_;
+  std::optional<std::string> message_;
+  size_t received_ = 0;
+  bool done_ = false;
+};
+
+class Responder final : public UnaryResponder {
+ public:
+  explicit Responder(std::shared_ptr<ServerExchange> exchange) : exchange_(std::move(exchange)) {}
+  ~Responder() override {
+    if (exchange_) end_without_message(*exchange_, {StatusCode::kInternal, "the handler gave no answer"});
+  }
+  void reply(std::string message) override {
+    const auto exchange = std::move(exchange_);
+    if (!exchange || !exchange->connection) return;
+    auto& connection = *exchange->connection;
+    exchange->session->answered = true;
+    connection.respond(*exchange, response_fields(), false);
+    std::string framed;
+    framed.reserve(kPrefixBytes + (message.size() <= 4096 ? message.size() : 0));
+    write_prefix(framed, message.size());
+    if (message.size() <= 4096) {
+      framed += message;
+      connection.push(*exchange, std::make_shared<const std::string>(std::move(framed)));
+    } else {
+      connection.push(*exchange, std::make_shared<const std::string>(std::move(framed)));
+      connection.push(*exchange, std::make_shared<const std::string>(std::move(message)));
+    }
+    connection.finish(*exchange, {{"grpc-status", "0"}});
+  }
+  void fail(Status status) override {
+    const auto exchange = std::move(exchange_);
+    if (exchange) end_without_message(*exchange, status);
+  }
+  bool cancelled() const override { return !exchange_ || !exchange_->connection; }
+
+ private:
+  std::shared_ptr<ServerExchange> exchange_;
+};
+
+void UnaryCall::data(std::string_view bytes) {
+  exchange_->connection->consume(*exchange_, bytes.size());
+  if (done_) return;
+  received_ += bytes.size();
+  exchange_->session->buffered += bytes.size();
+  if (exchange_->session->buffered > kBufferedBytesMax)
+    return fail_now({StatusCode::kResourceExhausted, "too many large requests at once"});
+  reader_.feed(bytes);
+  // Too large a message is refused before it has arrived.
+  Status error;
+  if (!message_) message_ = reader_.next(error);
+  if (error.code != StatusCode::kOk) fail_now(error);
+  else if (message_ && !reader_.empty()) fail_now({StatusCode::kInternal, "more than one message in a unary call"});
+}
+
+void UnaryCall::end() {
+  if (done_) return;
+  done_ = true;
+  if (!message_ || !reader_.empty())
+    return end_without_message(*exchange_, {StatusCode::kInternal, "a unary call needs exactly one message"});
+  const std::string message = std::move(*message_);
+  handler_(info_, message, std::make_unique<Responder>(exchange_));
+}
+
+// One streaming call: its handler is a task.
+class StreamCall final : public ServerSink, public ServerStream, public std::enable_shared_from_this<StreamCall> {
+ public:
+  StreamCall(std::shared_ptr<ServerExchange> exchange, const StreamHandler& handler, CallInfo info, size_t limit)
+      : exchange_(std::move(exchange)), session_(exchange_->session), handler_(handler), info_(std::move(info)),
+        reader_(limit), changed_(session_->core->loop) {}
+
+  void start() {
+    session_->handler_began();
+    task_ = session_->core->tasks.spawn("grpc stream", run(shared_from_this()));
+  }
+
+  // ---- ServerSink ----
+  void data(std::string_view bytes) override {
+    reader_.feed(bytes);
+    // A partial message is always let in; whole ones wait for their reader.
+    if (unread_ < kUnreadBytes) exchange_->connection->consume(*exchange_, bytes.size());
+    else unconsumed_ += bytes.size();
+    while (error_.code == StatusCode::kOk) {
+      auto message = reader_.next(error_);
+      if (!message) break;
+      unread_ += message->size() + kPrefixBytes;
+      messages_.push_back(std::move(*message));
+    }
+    changed_.notify();
+  }
+  void end() override {
+    ended_ = true;
+    changed_.notify();
+  }
+  void closed() override {
+    gone_ = true;
+    task_.cancel();
+    changed_.notify();
+  }
+  void drained() override {
+    if (waiting_) changed_.notify();
+  }
+  bool long_lived() const override { return true; }
+
+  // ---- ServerStream ----
+  const CallInfo& info() const override { return info_; }
+  size_t unsent_bytes() const override { return exchange_->unsent; }
+
+  awaitable<Result<std::optional<std::string>>> read() override {
+    while (messages_.empty() && !ended_ && !gone_ && error_.code == StatusCode::kOk) co_await changed_.wait();
+    if (!messages_.empty()) {
+      std::string message = std::move(messages_.front());
+      messages_.pop_front();
+      unread_ -= message.size() + kPrefixBytes;
+      if (unconsumed_ > 0 && unread_ < kUnreadBytes && !gone_)
+        exchange_->connection->consume(*exchange_, std::exchange(unconsumed_, 0));
+      co_return std::optional<std::string>(std::move(message));
+    }
+    if (error_.code != StatusCode::kOk) co_return fail(code_of(error_.code), "{}", error_.message);
+    if (gone_) co_return fail(Code::kUnavailable, "the client has gone");
+    if (!reader_.empty()) co_return fail(Code::kInternalError, "unexpected EOF");
+    co_return std::optional<std::string>();
+  }
+
+  awaitable<Result<void>> write(std::shared_ptr<const std::string> message) override {
+    while (!gone_ && exchange_->unsent >= ResponseWriter::kBufferLimit) {
+      waiting_ = true;
+      co_await changed_.wait();
+      waiting_ = false;
+    }
+    if (gone_) co_return fail(Code::kUnavailable, "the client has gone");
+    auto& connection = *exchange_->connection;
+    session_->answered = true;
+    if (!std::exchange(began_, true)) connection.respond(*exchange_, response_fields(), false);
+    std::string prefix;
+    write_prefix(prefix, message->size());
+    connection.push(*exchange_, std::make_shared<const std::string>(std::move(prefix)));
+    connection.push(*exchange_, std::move(message));
+    co_return Result<void>{};
+  }
+
+ private:
+  awaitable<Result<Status>> call() { co_return co_await handler_(*this); }
+
+  awaitable<void> run(std::shared_ptr<StreamCall> self) {
+    struct Guard {
+      StreamCall& s;
+      ~Guard() {
+        if (!s.gone_ && !s.finished_) s.exchange_->connection->reset(*s.exchange_, NGHTTP2_CANCEL);
+        s.session_->handler_ended();
+      }
+    } guard{*this};
+    Status status;
+    if (info_.deadline) {
+      auto& loop = session_->core->loop;
+      auto result = co_await async::with_timeout(loop, std::max<Duration>(*info_.deadline - loop.now(), Duration(1)),
+                                                 "call", call());
+      status = result ? *result : Status{StatusCode::kDeadlineExceeded, "context deadline exceeded"};
+    } else {
+      status = co_await handler_(*this);
+    }
+    if (error_.code != StatusCode::kOk) status = error_;
+    finish(status);
+  }
+
+  void finish(const Status& status) {
+    finished_ = true;
+    if (gone_) return;
+    if (!began_) return end_without_message(*exchange_, status);
+    exchange_->connection->finish(*exchange_, status_trailers(status));
+  }
+
+  std::shared_ptr<ServerExchange> exchange_;
+  std::shared_ptr<ServerSession> session_;
+  const StreamHandler& handler_;
+  CallInfo info_;
+  MessageReader reader_;
+  async::Event changed_;
+  async::TaskHandle task_;
+  std::deque<std::string> messages_;
+  size_t unread_ = 0, unconsumed_ = 0;
+  Status error_;
+  bool began_ = false, finished_ = false, ended_ = false, gone_ = false, waiting_ = false;
+};
+
+Status unknown_method(const Routes& routes, std::string_view path) {
+  const size_t slash = path.rfind('/');
+  if (!path.starts_with('/') || slash == 0)
+    return {StatusCode::kUnimplemented, fmt::format("malformed method name: \"{}\"", path)};
+  const std::string service(path.substr(1, slash - 1));
+  if (!routes.services.contains(service)) return {StatusCode::kUnimplemented, "unknown service " + service};
+  return {StatusCode::kUnimplemented, fmt::format("unknown method {} for service {}", path.substr(slash + 1), service)};
+}
+
+bool is_grpc(const ServerExchange& exchange) {
+  const auto type = exchange.headers.get("content-type");
+  constexpr std::string_view kType = "application/grpc";
+  return exchange.method == "POST" && type.starts_with(kType) &&
+         (type.size() == kType.size() || type[kType.size()] == '+' || type[kType.size()] == ';');
+}
+
+// Takes what a request that cannot be served still sends.
+class Discard final : public ServerSink {
+ public:
+  explicit Discard(std::shared_ptr<ServerExchange> exchange) : exchange_(std::move(exchange)) {}
+  void data(std::string_view bytes) override { exchange_->connection->consume(*exchange_, bytes.size()); }
+  void end() override {}
+  void closed() override {}
+
+ private:
+  std::shared_ptr<ServerExchange> exchange_;
+};
+
+}  // namespace
+
+Duration min_ping_interval(const Routes& routes) { return routes.options.min_ping_interval; }
+
+std::shared_ptr<ServerSink> open_call(const Routes& routes, std::shared_ptr<ServerExchange> exchange) {
+  if (!is_grpc(*exchange)) return nullptr;
+  auto refuse = [&](const Status& status) {
+    end_without_message(*exchange, status);
+    return std::make_shared<Discard>(exchange);
+  };
+  const auto encoding = exchange->headers.get("grpc-encoding");
+  if (!encoding.empty() && encoding != "identity")
+    return refuse({StatusCode::kUnimplemented,
+                   fmt::format("grpc: Decompressor is not installed for grpc-encoding \"{}\"", encoding)});
+  CallInfo info;
+  info.peer = exchange->session->peer;
+  info.certificate = exchange->session->certificate;
+  if (const auto timeout = exchange->headers.get("grpc-timeout"); !timeout.empty()) {
+    const auto parsed = parse_timeout(timeout);
+    if (!parsed)
+      return refuse({StatusCode::kInternal, fmt::format("malformed grpc-timeout: \"{}\"", timeout)});
+    info.deadline = exchange->session->core->loop.now() + *parsed;
+  }
+  info.metadata = std::move(exchange->headers);
+  const size_t limit = routes.options.message_bytes;
+  if (const auto unary = routes.unary.find(exchange->path); unary != routes.unary.end())
+    return std::make_shared<UnaryCall>(std::move(exchange), unary->second, std::move(info), limit);
+  if (const auto streaming = routes.streaming.find(exchange->path); streaming != routes.streaming.end()) {
+    auto call = std::make_shared<StreamCall>(std::move(exchange), streaming->second, std::move(info), limit);
+    call->start();
+    return call;
+  }
+  return refuse(unknown_method(routes, exchange->path));
+}
+
+struct Server::Impl {
+  Routes routes;
+  std::shared_ptr<ServerCore> core;
+
+  Impl(async::Loop& loop, ServerOptions options) : routes(std::move(options)) {
+    HttpServerOptions http;
+    http.name = "grpc";
+    http.tls = routes.options.tls;
+    http.limits = routes.options.limits;
+    http.limits.concurrent_streams = routes.options.concurrent_streams;
+    core = std::make_shared<ServerCore>(loop, std::move(http), routes.options.http_handler);
+    core->grpc = &routes;
+  }
+  void add_service(std::string_view path) {
+    const size_t slash = path.rfind('/');
+    if (path.starts_with('/') && slash > 0) routes.services.emplace(path.substr(1, slash - 1));
+  }
+};
+
+Server::Server(async::Loop& loop, ServerOptions options) : impl_(new Impl(loop, std::move(options))) {}
+Server::~Server() = default;
+
+void Server::unary(std::string path, UnaryHandler handler) {
+  impl_->add_service(path);
+  impl_->routes.unary[std::move(path)] = std::move(handler);
+}
+
+void Server::streaming(std::string path, StreamHandler handler) {
+  impl_->add_service(path);
+  impl_->routes.streaming[std::move(path)] = std::move(handler);
+}
+
+void Server::serve(std::unique_ptr<Listener> listener) { impl_->core->serve(std::move(listener)); }
+awaitable<void> Server::stop(Duration grace) { co_await impl_->core->stop(grace); }
+
+}  // namespace rs::net::grpc
