@@ -67,6 +67,15 @@ TEST(DecodeJson, UnknownAndDuplicateFields) {
   EXPECT_EQ(ignored->object, warned->object);
 }
 
+TEST(DecodeJson, ManyUnknownFieldsAreNotQuadratic) {
+  std::string body = R"({"metadata":{"name":"a"})";
+  for (int i = 0; i < 200'000; ++i) body += fmt::format(",\"x{}\":1", i);
+  auto decoded = decode_object(MediaType::kJson, body + "}", &kind("", "ConfigMap"), FieldValidation::kWarn);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->warnings.size(), 100u);
+  EXPECT_EQ(decoded->object.get_object().size(), 3u);
+}
+
 TEST(DecodeJson, FieldNamesAreCaseSensitive) {
   EXPECT_THAT(refusal(MediaType::kJson, R"({"Metadata":{"name":"a"}})", kind("", "ConfigMap")),
               HasSubstr("unknown field \"Metadata\""));
