@@ -6,6 +6,7 @@
 #include "control/controllers/disruption.h"
 #include "control/controllers/endpoints.h"
 #include "control/controllers/garbage_collector.h"
+#include "control/controllers/job.h"
 #include "control/controllers/namespaces.h"
 #include "control/controllers/node_lifecycle.h"
 #include "control/controllers/pod_gc.h"
@@ -27,6 +28,7 @@ struct Controllers::Impl {
     all.push_back(pod_garbage_collector(context, options.terminated_pods_max));
     all.push_back(deployment_controller(context));
     all.push_back(replica_set_controller(context));
+    all.push_back(job_controller(context));
     all.push_back(endpoints_controller(context));
     all.push_back(endpoint_slice_controller(context));
     all.push_back(endpoint_slice_mirroring_controller(context));
