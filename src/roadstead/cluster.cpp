@@ -8,10 +8,7 @@
 #include "console/console.h"
 #include "control/controllers.h"
 #include "control/scheduler.h"
-#if __has_include("dns/server.h")
 #include "dns/server.h"
-#define HAVE_DNS 1
-#endif
 #include "mesh/mesh.h"
 #if __has_include("node/agent.h")
 #include "node/agent.h"
@@ -76,9 +73,7 @@ struct Cluster::Parts {
   std::unique_ptr<control::Controllers> controllers;
   std::unique_ptr<control::Scheduler> scheduler;
   std::unique_ptr<mesh::Mesh> mesh;
-#ifdef HAVE_DNS
   std::unique_ptr<dns::DnsServer> dns;
-#endif
 #ifdef HAVE_AGENT
   std::unique_ptr<node::Agent> agent;
 #endif
@@ -147,7 +142,7 @@ awaitable<Result<void>> Cluster::Parts::start_api() {
   if (!listener) co_return fail(listener.error());
   api_address = (*listener)->local();
   endpoints.api = url("https", api_address);
-  auto tls = net::TlsServerContext::make({.identity = pki.server, .client_ca = pki.ca.certificate, .alpn = {"http/1.1"}});
+  auto tls = net::TlsServerContext::make({.identity = pki.server, .client_ca = pki.ca.certificate});
   if (!tls) co_return fail(tls.error());
 
   server::ApiServerOptions api_options;
@@ -179,6 +174,8 @@ Result<void> Cluster::Parts::start_mesh() {
     return fail(taken("the mesh", "--mesh-port", options.mesh_port));
   }
   endpoints.mesh = url("http", mesh->address());
+  dns = std::make_unique<dns::DnsServer>(loop, *informers, dns::DnsOptions{}, metrics);
+  if (auto started = dns->start(); !started) return fail_at("DNS", started.error());
   return {};
 }
 
@@ -313,6 +310,7 @@ awaitable<void> Cluster::stop() {
 #endif
   if (p.scheduler) co_await p.scheduler->stop();
   if (p.controllers) co_await p.controllers->stop();
+  if (p.dns) co_await p.dns->stop();
   if (p.mesh) co_await p.mesh->stop(1s);
   if (p.informers) co_await p.informers->stop();
   if (p.api_server) co_await p.api_server->stop(1s);

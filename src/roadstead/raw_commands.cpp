@@ -1,7 +1,13 @@
+#include <string_view>
+
 #include "roadstead/commands.h"
+#include "store/etcd/standalone.h"
 
 namespace rs::roadstead {
 
-std::optional<int> run_raw_command(int, char**) { return std::nullopt; }
+std::optional<int> run_raw_command(int argc, char** argv) {
+  if (std::string_view(argv[1]) == "store") return store::etcd::run_store(argc - 1, argv + 1);
+  return std::nullopt;
+}
 
 }  // namespace rs::roadstead

@@ -84,7 +84,7 @@ function Services({ services, history }: { services: Service[]; history: History
       <div class="scroll">
         <table>
           <thead>
-            <tr><th>Service</th><th>Endpoints</th><th class="num">Requests/s</th><th class="wide">Last minute</th><th class="num">Success</th><th class="num">p50</th><th class="num">p99</th><th class="num wide">View age</th></tr>
+            <tr><th>Service</th><th>Endpoints</th><th class="num">Requests/s</th><th class="wide">Last minute</th><th class="num">Success</th><th class="num wide">p50</th><th class="num">p99</th><th class="num wide">View age</th></tr>
           </thead>
           <tbody>
             {services.map((service) => (
@@ -94,7 +94,7 @@ function Services({ services, history }: { services: Service[]; history: History
                 <td class="num">{service.requests_per_second.toFixed(service.requests_per_second < 10 ? 1 : 0)}</td>
                 <td class="wide"><Sparkline values={history.get(service.namespace + "/" + service.name) ?? []} /></td>
                 <td class="num">{successText(service)}</td>
-                <td class="num">{service.success_rate === null ? "–" : `${service.p50_ms.toFixed(1)} ms`}</td>
+                <td class="num wide">{service.success_rate === null ? "–" : `${service.p50_ms.toFixed(1)} ms`}</td>
                 <td class="num">{service.success_rate === null ? "–" : `${service.p99_ms.toFixed(1)} ms`}</td>
                 <td class="num wide"><Badge tone={ageTone(service.age_ms, service.state !== "Unknown")}>{duration(service.age_ms)}</Badge></td>
               </tr>
