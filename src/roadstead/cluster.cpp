@@ -10,6 +10,7 @@
 #include "control/scheduler.h"
 #include "dns/server.h"
 #include "mesh/mesh.h"
+#include "mesh/proxy/redirect.h"
 #if __has_include("node/agent.h")
 #include "node/agent.h"
 #define HAVE_AGENT 1
@@ -77,6 +78,7 @@ struct Cluster::Parts {
 #ifdef HAVE_AGENT
   std::unique_ptr<node::Agent> agent;
 #endif
+  std::optional<mesh::RedirectOptions> redirect;   // installed
   std::unique_ptr<console::Console> console;
   std::unique_ptr<net::HttpServer> console_server;
 
@@ -84,7 +86,9 @@ struct Cluster::Parts {
   Result<std::unique_ptr<net::Listener>> listen(std::string_view what, std::string_view flag, uint16_t port);
   awaitable<Result<void>> start_store();
   awaitable<Result<void>> start_api();
+  bool can_redirect() const { return ::geteuid() == 0 && options.runtime == "process"; }
   Result<void> start_mesh();
+  void start_redirect();
   void make_clients();
   awaitable<Result<void>> start_node();
   Result<void> start_console();
@@ -168,13 +172,18 @@ Result<void> Cluster::Parts::start_mesh() {
   mesh_options.data_dir = data.file("mesh");
   mesh_options.listen = {options.bind, options.mesh_port};
   mesh_options.worker_threads = options.mesh_workers;
+  // Pods' traffic is redirected to these (rules of redirect.h keep others out): every address, since the bridge has none
+  // before its first pod.
+  if (can_redirect()) mesh_options.transparent = net::Address{"0.0.0.0", 0};
   mesh = std::make_unique<mesh::Mesh>(loop, *informers, std::move(mesh_options), metrics);
   if (auto started = mesh->start(); !started) {
     if (started.error().code != Code::kAlreadyExists) return fail_at("mesh", started.error());
     return fail(taken("the mesh", "--mesh-port", options.mesh_port));
   }
   endpoints.mesh = url("http", mesh->address());
-  dns = std::make_unique<dns::DnsServer>(loop, *informers, dns::DnsOptions{}, metrics);
+  dns::DnsOptions dns_options;
+  if (can_redirect()) dns_options.listen = {{"0.0.0.0", 0}};
+  dns = std::make_unique<dns::DnsServer>(loop, *informers, std::move(dns_options), metrics);
   if (auto started = dns->start(); !started) return fail_at("DNS", started.error());
   return {};
 }
@@ -186,6 +195,19 @@ void Cluster::Parts::make_clients() {
   console_options.services = [this] { return service_rows(); };
   for (const char* path : {"/view", "/metrics", "/ready", "/live"}) console_options.mounts.emplace_back(path, mesh->admin_handler());
   console = std::make_unique<console::Console>(loop, *informers, std::move(console_options));
+}
+
+void Cluster::Parts::start_redirect() {
+  redirect = mesh::RedirectOptions{.table = "roadstead_" + agent->bridge(),
+                                   .service_cidr = std::string(kServiceCidr),
+                                   .proxy_port = mesh->transparent_address()->port,
+                                   .dns_ip = std::string(kDnsAddress),
+                                   .dns_port = dns->addresses().front().port,
+                                   .pod_interface = agent->bridge()};
+  if (auto installed = mesh::install_redirect(*redirect); !installed) {
+    redirect.reset();
+    notes.push_back("cluster IPs do not work here (" + installed.error().message + "); the mesh's proxy port does");
+  }
 }
 
 awaitable<Result<void>> Cluster::Parts::start_node() {
@@ -205,6 +227,7 @@ awaitable<Result<void>> Cluster::Parts::start_node() {
   if (auto started = co_await agent->start(); !started) co_return fail_at("node", started.error());
   notes.push_back("pods: " + agent->describe());
   api->set_node_api(options.node_name, agent.get());
+  if (agent->own_network()) start_redirect();
 #endif
   co_return Result<void>();
 }
@@ -305,6 +328,8 @@ awaitable<Result<size_t>> Cluster::apply() {
 awaitable<void> Cluster::stop() {
   auto& p = *parts_;
   if (p.console_server) co_await p.console_server->stop(200ms);
+  // Rules that lead to a closed port help nobody; they are made anew at the next start.
+  if (p.redirect) (void)mesh::remove_redirect(*p.redirect);
 #ifdef HAVE_AGENT
   if (p.agent) co_await p.agent->stop();
 #endif

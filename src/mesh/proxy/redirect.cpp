@@ -104,6 +104,15 @@ Result<std::string> redirect_script(const RedirectOptions& options) {
   script += options.pod_interface.empty() ? "    iifname \"lo\" accept\n" : fmt::format("    iifname != \"{}\" accept\n", options.pod_interface);
   script += rules + "  }\n";
   if (options.host_programs) script += "  chain output {\n    type nat hook output priority -100; policy accept;\n" + rules + "  }\n";
+  if (!options.pod_interface.empty()) {
+    // The redirected ports are open on every address (a bridge has none before its first pod): only pods and the host
+    // itself may use them.
+    script += "  chain input {\n    type filter hook input priority filter; policy accept;\n";
+    script += fmt::format("    iifname {{ \"lo\", \"{}\" }} accept\n", options.pod_interface);
+    std::string ports = std::to_string(options.proxy_port);
+    if (dns) ports += fmt::format(", {}", options.dns_port);
+    script += fmt::format("    tcp dport {{ {0} }} drop\n    udp dport {{ {0} }} drop\n  }}\n", ports);
+  }
   return script + "}\n";
 }
 
