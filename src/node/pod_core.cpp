@@ -123,10 +123,10 @@ Plan plan_pod(const Json& pod, const PodView& view, WallTime now) {
   plan_deadline(plan, pod, view, now);
   if (plan.fail_deadline) return plan;
 
-  bool apps_began = false, apps_ended = true, initialized = true, init_failed = false;
+  bool apps_began = view.apps_began, apps_ended = true, initialized = true, init_failed = false;
   for (const Json& c : array(pod, "spec", "containers")) {
     const ContainerView& v = view_of(view, str(c, "name"));
-    apps_began = apps_began || v.phase != ContainerPhase::kNone || v.restarts > 0;
+    apps_began = apps_began || v.phase != ContainerPhase::kNone;
     apps_ended = apps_ended && v.phase == ContainerPhase::kExited && !restarts_when_ended(policy, v.ended->exit_code);
     if (v.phase == ContainerPhase::kRunning && !v.kill_reason.empty())
       plan.stop.push_back({std::string(str(c, "name")), v.kill_reason});

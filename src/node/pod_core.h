@@ -56,6 +56,7 @@ struct PodView {
   WallTime prepare_not_before;           // after a failed preparation
   std::string ip;
   std::map<std::string, ContainerView, std::less<>> containers;
+  bool apps_began = false;               // init containers are over with, in this sandbox
   bool stopping = false;                 // deleted, or past its deadline: nothing is started any more
   bool stopped = false;                  // … and nothing runs any more
   std::string failure_reason, failure_message;  // of the pod as a whole (DeadlineExceeded); phase Failed

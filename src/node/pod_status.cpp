@@ -5,10 +5,6 @@
 namespace rs::node {
 namespace {
 
-struct Built {
-  JsonArray init, apps;
-};
-
 const ContainerView& view_of(const PodView& pod, std::string_view name) {
   static const ContainerView none;
   auto it = pod.containers.find(name);
@@ -101,10 +97,10 @@ Json container_status(const Json& pod, const Json& spec, bool init, bool initial
 }
 
 bool init_done(const Json& pod, const PodView& view, std::vector<std::string>& incomplete) {
-  bool apps_began = false;
+  bool apps_began = view.apps_began;
   for (const Json& c : array(pod, "spec", "containers")) {
     const ContainerView& v = view_of(view, str(c, "name"));
-    apps_began = apps_began || v.phase != ContainerPhase::kNone || v.restarts > 0;
+    apps_began = apps_began || v.phase != ContainerPhase::kNone;
   }
   if (apps_began) return true;
   for (const Json& c : array(pod, "spec", "initContainers")) {

@@ -41,6 +41,7 @@ class ProcessRuntime final : public Runtime {
   awaitable<void> stop_sandbox(std::string uid) override;
   awaitable<void> remove_pod(std::string uid) override;
   awaitable<Result<std::unique_ptr<client::ExecSession>>> exec(std::string uid, client::ExecOptions options) override;
+  awaitable<Result<std::unique_ptr<client::ExecSession>>> attach(std::string uid, client::ExecOptions options) override;
   std::string log_path(const std::string& uid, const std::string& name, int attempt) const override;
   std::string pod_dir(const std::string& uid) const override;
   std::optional<Usage> usage(const std::string& uid, const std::string& name) const override;

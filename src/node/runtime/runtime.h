@@ -96,9 +96,10 @@ class Runtime {
   virtual awaitable<void> remove_pod(std::string uid) = 0;
 
   virtual awaitable<Result<std::unique_ptr<client::ExecSession>>> exec(std::string uid, client::ExecOptions options) = 0;
+  // The running program's own streams: what it writes from now on (or wrote in the last two seconds), and its input.
+  virtual awaitable<Result<std::unique_ptr<client::ExecSession>>> attach(std::string uid, client::ExecOptions options) = 0;
   virtual std::string log_path(const std::string& uid, const std::string& name, int attempt) const = 0;
   virtual std::string pod_dir(const std::string& uid) const = 0;
-  // For a connection from inside the pod (port-forward): a socket in its network; -1 when it is the machine's own.
   virtual std::optional<Usage> usage(const std::string& uid, const std::string& name) const = 0;
   virtual std::string describe() const = 0;   // for people: what isolation there is, and what not
   virtual bool isolates_files() const = 0;    // volumes appear at their mountPath
