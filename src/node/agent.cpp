@@ -236,9 +236,9 @@ awaitable<Result<void>> Agent::renew_lease() {
   if (fresh && !node_uid_.empty())
     set(object, JsonArray{JsonObject{{"apiVersion", "v1"}, {"kind", "Node"}, {"name", options_.node_name}, {"uid", node_uid_}}},
         "metadata", "ownerReferences");
-  set(object, options_.node_name, "spec", "holderIdentity");
+  set(object, Json(options_.node_name), "spec", "holderIdentity");
   set(object, 40, "spec", "leaseDurationSeconds");
-  set(object, rfc3339_micro(loop_.wall()), "spec", "renewTime");
+  set(object, Json(rfc3339_micro(loop_.wall())), "spec", "renewTime");
   auto written = fresh ? co_await client_.create(client::resources::kLeases, std::move(object))
                        : co_await client_.update(client::resources::kLeases, std::move(object));
   if (!written) co_return fail(written.error());

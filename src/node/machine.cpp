@@ -101,7 +101,7 @@ void refresh_node(Json& node, const NodeFacts& facts, WallTime now) {
   if (!facts.zone.empty()) labels["topology.kubernetes.io/zone"] = facts.zone;
   for (auto& [key, value] : labels) set(node, value, "metadata", "labels", std::string_view(key));
   if (!facts.pod_cidr.empty() && str(node, "spec", "podCIDR").empty()) {
-    set(node, facts.pod_cidr, "spec", "podCIDR");
+    set(node, Json(facts.pod_cidr), "spec", "podCIDR");
     set(node, JsonArray{facts.pod_cidr}, "spec", "podCIDRs");
   }
   set(node, resources(facts), "status", "capacity");

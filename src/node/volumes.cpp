@@ -269,7 +269,9 @@ Result<std::vector<Mount>> container_mounts(const Json& pod, const Json& contain
     mounts.push_back(std::move(mount));
   }
   // A volume mounted inside another comes after it.
-  std::ranges::stable_sort(mounts, [](const Mount& a, const Mount& b) { return a.target.size() < b.target.size(); });
+  std::ranges::sort(mounts, [](const Mount& a, const Mount& b) {
+    return std::pair(a.target.size(), std::string_view(a.target)) < std::pair(b.target.size(), std::string_view(b.target));
+  });
   return mounts;
 }
 
