@@ -11,10 +11,7 @@
 #include "dns/server.h"
 #include "mesh/mesh.h"
 #include "mesh/proxy/redirect.h"
-#if __has_include("node/agent.h")
 #include "node/agent.h"
-#define HAVE_AGENT 1
-#endif
 #include "roadstead/kubeconfig.h"
 #include "roadstead/manifests.h"
 #include "roadstead/pki.h"
@@ -30,9 +27,9 @@ using async::awaitable;
 
 namespace {
 
-[[maybe_unused]] constexpr std::string_view kPodCidr = "10.42.0.0/16";
+constexpr std::string_view kPodCidr = "10.42.0.0/16";
 constexpr std::string_view kServiceCidr = "10.43.0.0/16";
-[[maybe_unused]] constexpr std::string_view kDnsAddress = "10.43.0.10";
+constexpr std::string_view kDnsAddress = "10.43.0.10";
 
 server::UserInfo component(std::string name) {
   return {.name = std::move(name), .groups = {server::kMasters, server::kAuthenticated}};
@@ -75,9 +72,7 @@ struct Cluster::Parts {
   std::unique_ptr<control::Scheduler> scheduler;
   std::unique_ptr<mesh::Mesh> mesh;
   std::unique_ptr<dns::DnsServer> dns;
-#ifdef HAVE_AGENT
   std::unique_ptr<node::Agent> agent;
-#endif
   std::optional<mesh::RedirectOptions> redirect;   // installed
   std::unique_ptr<console::Console> console;
   std::unique_ptr<net::HttpServer> console_server;
@@ -215,7 +210,6 @@ awaitable<Result<void>> Cluster::Parts::start_node() {
     notes.push_back("--runtime none: there is no node, pods stay Pending");
     co_return Result<void>();
   }
-#ifdef HAVE_AGENT
   node::AgentOptions node_options;
   node_options.node_name = options.node_name;
   node_options.zone = options.zone;
@@ -228,7 +222,6 @@ awaitable<Result<void>> Cluster::Parts::start_node() {
   notes.push_back("pods: " + agent->describe());
   api->set_node_api(options.node_name, agent.get());
   if (agent->own_network()) start_redirect();
-#endif
   co_return Result<void>();
 }
 
@@ -330,9 +323,7 @@ awaitable<void> Cluster::stop() {
   if (p.console_server) co_await p.console_server->stop(200ms);
   // Rules that lead to a closed port help nobody; they are made anew at the next start.
   if (p.redirect) (void)mesh::remove_redirect(*p.redirect);
-#ifdef HAVE_AGENT
   if (p.agent) co_await p.agent->stop();
-#endif
   if (p.scheduler) co_await p.scheduler->stop();
   if (p.controllers) co_await p.controllers->stop();
   if (p.dns) co_await p.dns->stop();

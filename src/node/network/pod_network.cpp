@@ -151,6 +151,9 @@ std::string PodNetwork::gateway() const {
 }
 
 std::string PodNetwork::configuration() const {
+  // One set of one range; JsonArray{JsonArray{…}} would copy the inner one instead of holding it.
+  JsonArray ranges;
+  ranges.emplace_back(JsonArray{JsonObject{{"subnet", node_cidr_}}});
   JsonArray routes{JsonObject{{"dst", options_.pod_cidr}}, JsonObject{{"dst", options_.service_cidr}}};
   if (!options_.node_ip.empty() && !options_.node_ip.starts_with("127."))
     routes.push_back(JsonObject{{"dst", options_.node_ip + "/32"}});
@@ -158,7 +161,7 @@ std::string PodNetwork::configuration() const {
       {"cniVersion", "0.4.0"}, {"name", bridge_}, {"type", "bridge"}, {"bridge", bridge_}, {"isGateway", true},
       {"ipMasq", false}, {"hairpinMode", true},
       {"ipam", JsonObject{{"type", "host-local"},
-                          {"ranges", JsonArray{JsonArray{JsonObject{{"subnet", node_cidr_}}}}},
+                          {"ranges", std::move(ranges)},
                           {"routes", std::move(routes)},
                           {"dataDir", options_.data_dir + "/cni"}}}};
   return to_text(conf);
