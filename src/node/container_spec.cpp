@@ -1,5 +1,6 @@
 #include "node/container_spec.h"
 
+#include <cstdlib>
 #include <algorithm>
 
 #include "api/meta.h"
@@ -82,7 +83,10 @@ Result<ContainerSpec> make_container_spec(const SpecInput& in) {
   ContainerSpec spec;
   spec.uid = api::uid_of(in.pod);
   spec.name = str(in.container, "name");
-  Variables all{{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, {"HOSTNAME", in.hostname}, {"HOME", "/root"}};
+  // The image is the machine's own root file system, so its programs are found as the agent finds its own.
+  const char* own_path = std::getenv("PATH");
+  std::string path = own_path != nullptr && *own_path != '\0' ? own_path : "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  Variables all{{"PATH", std::move(path)}, {"HOSTNAME", in.hostname}, {"HOME", "/root"}};
   for (const Variable& v : in.environment) {
     std::erase_if(all, [&](const Variable& have) { return have.first == v.first; });
     all.push_back(v);
