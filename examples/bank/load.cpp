@@ -24,6 +24,7 @@ struct Options {
   double duration_seconds = 30;
   int accounts = 50;
   int attempts = 8;
+  bool prepaid = true;
   std::string output = "text";
 };
 
@@ -56,7 +57,8 @@ class Load {
   }
 
  private:
-  std::string account(int index) const { return fmt::format("{}{}", index % 2 == 0 ? run_ : "prepaid-" + run_, index); }
+  bool is_prepaid(int index) const { return options_.prepaid && index % 2 != 0; }
+  std::string account(int index) const { return fmt::format("{}{}", is_prepaid(index) ? "prepaid-" + run_ : run_, index); }
   int random_account() { return static_cast<int>(loop_.random().below(static_cast<uint64_t>(options_.accounts))); }
 
   // One request, repeated with the same key until it is answered or the attempts are used up.
@@ -90,7 +92,7 @@ class Load {
 
   awaitable<Result<void>> open_accounts() {
     for (int i = 0; i < options_.accounts; ++i) {
-      JsonObject body{{"id", account(i)}, {"owner", "load"}, {"kind", i % 2 == 0 ? "current" : "prepaid"}};
+      JsonObject body{{"id", account(i)}, {"owner", "load"}, {"kind", is_prepaid(i) ? "prepaid" : "current"}};
       auto opened = co_await send("POST", "/accounts", std::move(body), {}, false);
       if (!opened) co_return fail_at("cannot open an account at " + options_.edge, opened.error());
       auto paid = co_await send("POST", "/accounts/" + account(i) + "/deposits", JsonObject{{"amount", 100'000'00}},
@@ -235,6 +237,7 @@ int main(int argc, char** argv) {
   app.add_option("--duration", options.duration_seconds, "Seconds")->check(CLI::Range(0.1, 86400.0))->capture_default_str();
   app.add_option("--accounts", options.accounts, "Accounts to open")->check(CLI::Range(2, 10000))->capture_default_str();
   app.add_option("--attempts", options.attempts, "Attempts a request before it counts as failed")->check(CLI::Range(1, 100))->capture_default_str();
+  app.add_flag("!--no-prepaid", options.prepaid, "Open current accounts only: nothing is asked of the service prepaid");
   app.add_option("-o,--output", options.output, "text or json")->check(CLI::IsMember({"text", "json"}))->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   std::string_view text = options.mesh;

@@ -25,9 +25,9 @@ def manifest(folder):
     return path
 
 
-def start_load(roadstead, seconds):
+def start_load(roadstead, seconds, *more):
     return subprocess.Popen([str(BUILD / "examples/bank/bank-load"), "--mesh", roadstead.endpoints["mesh"], "--rate", RATE,
-                             "--duration", str(seconds), "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                             "--duration", str(seconds), "-o", "json", *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(load, name):
@@ -80,7 +80,8 @@ def kill_roadstead(roadstead):
     load = start_load(roadstead, 10)
     time.sleep(2)  # some load before the fault
     roadstead.kill()
-    roadstead.args += sum(([f"--{name}-port", port] for name, port in ports.items()), [])
+    # Without --apply: applying the example again would undo the rollout above.
+    roadstead.args = sum(([f"--{name}-port", port] for name, port in ports.items()), [])
     roadstead.start()
     finish(load, "kill -9 of roadstead")
     wait_for(lambda: all_ready(roadstead), 30, "the bank is ready again")
@@ -101,7 +102,7 @@ def view(roadstead, service):
 
 
 def scale_to_zero(roadstead):
-    load = start_load(roadstead, 6)
+    load = start_load(roadstead, 6, "--no-prepaid")
     roadstead.kubectl("scale", "deployment/prepaid", "--replicas=0", "-n", "bank")
     def empty():
         state = json.loads(roadstead.http("/api/state"))
