@@ -84,6 +84,7 @@ struct Cluster::Parts {
   bool can_redirect() const { return ::geteuid() == 0 && options.runtime == "process"; }
   Result<void> start_mesh();
   void start_redirect();
+  uint16_t free_port(uint16_t wanted);
   void make_clients();
   awaitable<Result<void>> start_node();
   Result<void> start_console();
@@ -101,6 +102,12 @@ Result<std::unique_ptr<net::Listener>> Cluster::Parts::listen(std::string_view w
   auto listener = network.listen({options.bind, port});
   if (listener || listener.error().code != Code::kAlreadyExists) return listener;
   return fail(taken(what, flag, port));
+}
+
+// wanted, or 0 (any) when somebody has it.
+uint16_t Cluster::Parts::free_port(uint16_t wanted) {
+  auto listener = network.listen({"0.0.0.0", wanted});
+  return listener ? wanted : 0;
 }
 
 Error Cluster::Parts::taken(std::string_view what, std::string_view flag, uint16_t port) {
@@ -168,8 +175,13 @@ Result<void> Cluster::Parts::start_mesh() {
   mesh_options.listen = {options.bind, options.mesh_port};
   mesh_options.worker_threads = options.mesh_workers;
   // Pods' traffic is redirected to these (rules of redirect.h keep others out): every address, since the bridge has none
-  // before its first pod.
-  if (can_redirect()) mesh_options.transparent = net::Address{"0.0.0.0", 0};
+  // before its first pod. The ports of the last start again where they are free: rules and connection tracking that
+  // outlived a crash then still lead to us.
+  Json last;
+  if (auto text = read_file(data.file("ports.json")))
+    if (auto known = parse_json(*text)) last = std::move(*known);
+  auto last_port = [&](std::string_view name) { return static_cast<uint16_t>(integer(last, name)); };
+  if (can_redirect()) mesh_options.transparent = net::Address{"0.0.0.0", free_port(last_port("transparent"))};
   mesh = std::make_unique<mesh::Mesh>(loop, *informers, std::move(mesh_options), metrics);
   if (auto started = mesh->start(); !started) {
     if (started.error().code != Code::kAlreadyExists) return fail_at("mesh", started.error());
@@ -177,9 +189,12 @@ Result<void> Cluster::Parts::start_mesh() {
   }
   endpoints.mesh = url("http", mesh->address());
   dns::DnsOptions dns_options;
-  if (can_redirect()) dns_options.listen = {{"0.0.0.0", 0}};
+  if (can_redirect()) dns_options.listen = {{"0.0.0.0", free_port(last_port("dns"))}};
   dns = std::make_unique<dns::DnsServer>(loop, *informers, std::move(dns_options), metrics);
   if (auto started = dns->start(); !started) return fail_at("DNS", started.error());
+  if (!can_redirect()) return {};
+  JsonObject ports{{"transparent", mesh->transparent_address()->port}, {"dns", dns->addresses().front().port}};
+  if (auto written = write_file(data.file("ports.json"), to_text(ports) + "\n", 0600); !written) return written;
   return {};
 }
 
