@@ -136,7 +136,6 @@ awaitable<void> stops(Bench& b) {
   co_await b.until_exits(1);
   EXPECT_EQ(b.exits[0].exit->code, 143);
   EXPECT_TRUE((co_await b.runtime->start(shell("trap '' TERM; echo up; while :; do sleep 1; done", 1))).has_value());
-  b.runtime->stop("u1", "app", Runtime::Stop::kTerminate);
   b.runtime->stop("u1", "app", Runtime::Stop::kKill);
   co_await b.until_exits(2);
   EXPECT_EQ(b.exits[1].exit->code, 137);
