@@ -1,6 +1,7 @@
 // The table of kinds (reference section A4), and the two views of it: what is served, and what is known.
 #include <algorithm>
 
+#include "api/codec/normaliser.h"
 #include "api/kind.h"
 #include "api/schema.h"
 #include "base/assert.h"
@@ -265,6 +266,9 @@ Json convert_stored(const Kind& from, const Kind& to, Json object) {
     members.erase(found);
     members.insert_or_assign(new_name, std::move(value));
   }
+  // What one form requires the other may leave out when it is empty.
+  Normaliser normaliser;
+  if (to.type != nullptr) (void)normaliser.run(members, *to.type);
   members["apiVersion"] = to.group_version();
   return object;
 }

@@ -27,6 +27,8 @@ Mesh::Mesh(async::Loop& loop, client::Informers& informers, MeshOptions options,
       pods_(informers.of(client::resources::kPods)),
       options_(std::move(options)),
       registry_(registry),
+      apply_latency_(registry.histogram("mesh_discovery_apply_latency_seconds", "From a change of endpoints until every worker uses it.",
+                                        metrics::latency_bounds(1))),
       applied_(loop),
       tasks_(loop),
       alive_(std::make_shared<bool>(true)) {
@@ -46,13 +48,17 @@ void Mesh::watch(client::Informer& informer, void (Discovery::*apply)(const api:
     if (discovery_.quarantined().size() > quarantined)
       log::warning("mesh", "an object cannot be understood; what was known of it stays in use",
                    {{"object", to_string(key)}, {"content", now ? to_text(*now).substr(0, 500) : std::string()}});
+    note_trigger(now.get());
     changed();
   });
 }
 
 Result<void> Mesh::start() {
   started_at_ = loop_.now();
-  if (auto started = start_workers(); !started) return started;
+  if (auto started = start_workers(); !started) {
+    threads_.clear();
+    return started;
+  }
   started_ = true;
   if (!options_.data_dir.empty()) {
     disk_ = std::make_unique<Disk>();
@@ -97,7 +103,7 @@ awaitable<void> Mesh::stop(Duration grace) {
       continue;
     }
     auto& loop = *thread->own_loop;
-    thread->stopping.spawn("stop", stop_worker(thread->worker, loop, grace));
+    loop.post([thread = thread.get(), &loop, grace] { thread->stopping.spawn("stop", stop_worker(thread->worker, loop, grace)); });
     thread->thread.join();
   }
   threads_.clear();
@@ -173,6 +179,26 @@ void Mesh::changed() {
   });
 }
 
+// When the change happened that led to this object, as the endpoints controller says (Kubernetes' T0 of
+// network_programming_duration): the way from there to every worker is measured.
+void Mesh::note_trigger(const Json* object) {
+  WallTime t0;
+  if (object != nullptr && triggers_.size() < kTriggersMax &&
+      parse_rfc3339(api::annotation(*object, "endpoints.kubernetes.io/last-change-trigger-time"), t0))
+    triggers_.emplace_back(sequence_ + 1, t0);
+}
+
+void Mesh::observe_applied() {
+  uint64_t applied = sequence_;
+  for (const auto& thread : threads_) applied = std::min(applied, thread->applied);
+  std::erase_if(triggers_, [&](const auto& trigger) {
+    if (trigger.first > applied) return false;
+    apply_latency_.observe(std::max(0.0, std::chrono::duration<double>(loop_.wall() - trigger.second).count()));
+    return true;
+  });
+  applied_.notify();
+}
+
 void Mesh::flush() {
   flush_posted_ = false;
   auto update = std::make_shared<Update>();
@@ -190,11 +216,11 @@ void Mesh::flush() {
       loop_.post([this, alive, thread, sequence = shared->sequence] {
         if (!*alive) return;
         thread->applied = sequence;
-        applied_.notify();
+        observe_applied();
       });
     });
   }
-  applied_.notify();
+  observe_applied();
 }
 
 awaitable<Result<void>> Mesh::wait_applied(uint64_t sequence) {
@@ -234,7 +260,7 @@ awaitable<void> Mesh::every_second() {
     if (loop_.now() - second >= 1s) {
       second = loop_.now();
       flush();   // carries the age of the view
-      count_view();
+      if (++seconds_ % kCountViewSeconds == 0) count_view();
       auto now = freshness().currency();
       if (adopted_ && now != last) {
         log::Level level = now == Currency::kStale ? log::Level::kWarning : log::Level::kInfo;

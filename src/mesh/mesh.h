@@ -61,6 +61,8 @@ class Mesh final : public client::DrainGate {
   void adopt_if_synced();
   void changed();
   void flush();
+  void note_trigger(const Json* object);
+  void observe_applied();
   void load_last_known_good();
   void save_last_known_good();
   void count_view();
@@ -77,10 +79,16 @@ class Mesh final : public client::DrainGate {
   client::Informer &services_, &slices_, &pods_;
   const MeshOptions options_;
   metrics::Registry& registry_;
+  metrics::Histogram& apply_latency_;
+  static constexpr size_t kTriggersMax = 1000;
+  std::vector<std::pair<uint64_t, WallTime>> triggers_;  // update that carries the change, and when it happened
   Discovery discovery_;
   bool adopted_ = false, from_disk_ = false, flush_posted_ = false, unsaved_ = false, started_ = false;
   bool saving_ = false;
   MonoTime started_at_{}, saved_at_{};
+  static constexpr uint64_t kCountViewSeconds = 5;   // gauges of the view; a scrape through admin_handler() counts anew
+  uint64_t seconds_ = 0;
+  std::set<ServiceKey> counted_;                     // services that have gauges
   uint64_t sequence_ = 0;
   std::vector<std::unique_ptr<Thread>> threads_;
   std::map<std::pair<ServiceKey, uint16_t>, std::unique_ptr<Traffic>> traffic_;

@@ -128,7 +128,14 @@ void Mesh::count_view() {
   for (const auto& [resource, count] : quarantined)
     registry_.gauge("mesh_discovery_quarantined", "Objects that cannot be understood.", {{"resource", resource}}).set(static_cast<double>(count));
   std::map<std::string, double> states{{"Unknown", 0}, {"Empty", 0}, {"Set", 0}};
+  constexpr std::string_view kEndpointStates[] = {"ready", "draining", "not-ready"};
+  std::erase_if(counted_, [&](const ServiceKey& key) {
+    if (discovery_.views().contains(key)) return false;
+    for (auto state : kEndpointStates) registry_.remove("mesh_endpoints", {{"svc", to_string(key)}, {"state", std::string(state)}});
+    return true;
+  });
   for (const auto& [key, view] : discovery_.views()) {
+    counted_.insert(key);
     ++states[std::string(state_name(view->summary()))];
     size_t ready = 0, draining = 0, other = 0;
     for (const auto& port : view->ports) {
@@ -139,8 +146,10 @@ void Mesh::count_view() {
         ++(state == "ready" ? ready : state == "draining" ? draining : other);
       }
     }
-    for (const auto& [state, count] : {std::pair("ready", ready), std::pair("draining", draining), std::pair("not-ready", other)})
-      registry_.gauge("mesh_endpoints", "Endpoints of a service in the view.", {{"svc", to_string(key)}, {"state", state}}).set(static_cast<double>(count));
+    const size_t counts[] = {ready, draining, other};
+    for (size_t i = 0; i < 3; ++i)
+      registry_.gauge("mesh_endpoints", "Endpoints of a service in the view.",
+                      {{"svc", to_string(key)}, {"state", std::string(kEndpointStates[i])}}).set(static_cast<double>(counts[i]));
   }
   for (const auto& [state, count] : states)
     registry_.gauge("mesh_services", "Services in the view by what is known of them.", {{"state", state}}).set(count);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "base/metrics.h"
 #include "store/store.h"
 
 namespace rs::store {
@@ -18,6 +19,7 @@ struct EmbeddedOptions {
   std::filesystem::path directory;            // made with mode 0700; empty: in memory, for tests
   int64_t quota_bytes = 2ll << 30;            // of live logical bytes; beyond it: NOSPACE alarm, writes refused
   Revision retain_revisions = 0;              // auto compaction by the owner: 0 here means none
+  metrics::Registry* metrics = nullptr;       // of the store's own metrics, in etcd's names; outlives the store
 };
 
 // Called once, on the store's loop; maybe before the call that took it returns.

@@ -34,6 +34,13 @@ uint32_t crc32c(uint32_t crc, std::string_view bytes) {
   return ~crc;
 }
 
+metrics::Histogram* sync_histogram(const EmbeddedOptions& options) {
+  if (options.metrics == nullptr) return nullptr;
+  return &options.metrics->histogram("etcd_disk_wal_fsync_duration_seconds",
+                                     "The latency of a group of writes to the log, with its one fsync.",
+                                     metrics::latency_bounds(1));
+}
+
 }  // namespace
 
 Result<std::optional<std::string>> EngineReader::value(Revision main, uint32_t sub) const {
@@ -65,7 +72,7 @@ EmbeddedStore::EmbeddedStore(async::Loop& loop, EmbeddedOptions options, std::un
       feed_wanted_(loop),
       idle_(loop),
       tasks_(loop),
-      committer_(threaded ? engine::make_threaded_committer(loop, *engine_)
+      committer_(threaded ? engine::make_threaded_committer(loop, *engine_, sync_histogram(options_))
                           : engine::make_inline_committer(loop, *engine_)) {}
 
 EmbeddedStore::~EmbeddedStore() {

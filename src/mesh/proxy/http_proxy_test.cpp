@@ -285,6 +285,22 @@ TEST_F(HttpProxy, MalformedAndSmuggledRequestsGoNowhere) {
   });
 }
 
+TEST_F(HttpProxy, Http2ByPriorKnowledgeIsToldToUseHttp1) {
+  run([&]() -> awaitable<void> {
+    co_await begin();
+    auto peer = co_await connect();
+    (void)co_await peer.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    while (true)
+      if (auto read = co_await peer.more(); !read || *read == 0) break;
+    // SETTINGS (type 4), then GOAWAY (type 7) with HTTP_1_1_REQUIRED (13): RFC 9113 6.5, 6.8, 7.
+    EXPECT_GT(peer.unread().size(), 26u);
+    EXPECT_EQ(peer.unread()[3], 4);
+    EXPECT_EQ(peer.unread()[12], 7);
+    EXPECT_EQ(peer.unread()[25], 13);
+    EXPECT_THAT(peer.unread(), ::testing::HasSubstr("use CONNECT"));
+  });
+}
+
 TEST_F(HttpProxy, AnEarlyAnswerToALargeBodyArrives) {
   // The server answers after the head, and reads no more.
   run([&]() -> awaitable<void> {

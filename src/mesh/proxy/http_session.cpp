@@ -29,6 +29,17 @@ awaitable<void> HttpSession::run() {
   deadline_.clear();
 }
 
+namespace {
+// To who begins HTTP/2 here by prior knowledge: SETTINGS, then GOAWAY with HTTP_1_1_REQUIRED (RFC 9113 7) and the reason.
+std::string http1_required() {
+  constexpr std::string_view kReason = "this port speaks HTTP/1.1; use CONNECT, or the service's cluster IP, for HTTP/2";
+  std::string out("\0\0\0\x04\0\0\0\0\0", 9);
+  out += std::string{0, 0, static_cast<char>(8 + kReason.size()), 7, 0, 0, 0, 0, 0};
+  out += std::string("\0\0\0\0\0\0\0\x0d", 8);
+  return out.append(kReason);
+}
+}  // namespace
+
 awaitable<bool> HttpSession::read_head(http1::RequestHead& head) {
   const auto& limits = worker_.limits();
   deadline_.first = client_;
@@ -36,6 +47,12 @@ awaitable<bool> HttpSession::read_head(http1::RequestHead& head) {
   deadline_.set(worker_.wheel(), worker_.loop().now() + (in_.empty() ? limits.idle_timeout : limits.head_timeout));
   for (;;) {
     if (!in_.empty()) {
+      if (in_.view().starts_with("PRI * HTTP/2.0\r\n")) {
+        worker_.count_refusal("http2");
+        (void)co_await client_->write(http1_required());
+        co_await linger();
+        co_return false;
+      }
       auto size = http1::parse_request_head(in_.view(), {}, head);
       if (!size) {
         Exchange none;
@@ -269,7 +286,10 @@ awaitable<bool> HttpSession::relay_answer(Exchange& exchange, Dialled& dialled, 
   auto& upstream = *dialled.upstream;
   if (switches) {
     deadline_.clear();
-    if (!exchange.upgrade || !co_await client_->write(out)) co_return false;
+    if (!exchange.upgrade || pumping_ || !co_await client_->write(out)) {
+      client_->close();
+      co_return false;
+    }
     std::shared_ptr<net::Stream> target = std::move(upstream.stream);
     auto counts = co_await tunnel(worker_, client_, std::move(in_), target, std::move(upstream.in));
     exchange.backend->count_bytes(counts.b_to_a, counts.a_to_b);

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "async/loop.h"
+#include "base/metrics.h"
 #include "store/engine/engine.h"
 
 namespace rs::store::engine {
@@ -19,6 +20,7 @@ class Committer {
 };
 
 std::unique_ptr<Committer> make_inline_committer(async::Loop& loop, Engine& engine);
-std::unique_ptr<Committer> make_threaded_committer(async::Loop& loop, Engine& engine);
+// sync_seconds, when given, takes how long each synced write took.
+std::unique_ptr<Committer> make_threaded_committer(async::Loop& loop, Engine& engine, metrics::Histogram* sync_seconds);
 
 }  // namespace rs::store::engine

@@ -32,7 +32,8 @@ Standalone::Standalone(async::Loop& loop, StandaloneOptions options)
 Standalone::~Standalone() = default;
 
 awaitable<Result<void>> Standalone::start() {
-  auto store = co_await Embedded::open(loop_, {.directory = options_.data_dir, .quota_bytes = options_.quota_bytes});
+  auto store = co_await Embedded::open(loop_, {.directory = options_.data_dir, .quota_bytes = options_.quota_bytes,
+                                               .metrics = &metrics_});
   if (!store) co_return fail(store.error());
   store_ = std::move(*store);
   EtcdOptions etcd;
