@@ -13,6 +13,7 @@ using async::awaitable;
 using client::resources::kDeployments;
 using client::resources::kEndpoints;
 using client::resources::kEndpointSlices;
+using client::resources::kJobs;
 using client::resources::kNamespaces;
 using client::resources::kNodes;
 using client::resources::kPodDisruptionBudgets;
@@ -232,6 +233,107 @@ class LostNode : public Control {
   }
 };
 TEST_F(LostNode, PodsAreTakenOutOfServiceAndReplaced) { run(workload()); }
+
+class Jobs : public Control {
+ public:
+  Json job(const char* name, const char* ends, std::string spec) {
+    Json out = json("{'apiVersion':'batch/v1','kind':'Job','metadata':{'namespace':'bank'},'spec':" + spec + "}");
+    set(out, Json(name), "metadata", "name");
+    set(out, json("{'metadata':{'labels':{}},'spec':{'restartPolicy':'Never','containers':[{'name':'c','image':'v1'}]}}"), "spec", "template");
+    set(out, Json(ends), "spec", "template", "metadata", "labels", "ends");
+    return out;
+  }
+  bool has(const char* name, const char* condition) {
+    auto found = informers.of(kJobs).get("bank", name);
+    return found != nullptr && api::condition_is_true(*found, condition);
+  }
+  awaitable<void> workload() {
+    co_await set_up(1);
+    EXPECT_TRUE(co_await user.create(kJobs, job("good", "Succeeded", "{'completions':5,'parallelism':2,'ttlSecondsAfterFinished':100}")));
+    EXPECT_TRUE(co_await user.create(kJobs, job("indexed", "Succeeded", "{'completions':3,'parallelism':3,'completionMode':'Indexed'}")));
+    EXPECT_TRUE(co_await user.create(kJobs, job("bad", "Failed", "{'completions':1,'backoffLimit':1}")));
+    co_await until("complete", [this] { return has("good", "Complete") && has("indexed", "Complete"); }, 5s);
+    co_await until("failed", [this] { return has("bad", "Failed"); }, 20s);
+    auto good = informers.of(kJobs).get("bank", "good");
+    EXPECT_EQ(integer(*good, "status", "succeeded"), 5);
+    EXPECT_EQ(str(*informers.of(kJobs).get("bank", "indexed"), "status", "completedIndexes"), "0-2");
+    EXPECT_EQ(integer(*informers.of(kJobs).get("bank", "bad"), "status", "failed"), 2);
+    EXPECT_EQ(informers.of(kPods).owned_by(api::uid_of(*good)).size(), 5u);
+    for (auto& pod : informers.of(kPods).in_namespace("bank")) EXPECT_TRUE(array(*pod, "metadata", "finalizers").empty());
+    co_await until("time to live has passed", [this] { return informers.of(kJobs).get("bank", "good") == nullptr; }, 110s);
+    EXPECT_TRUE(informers.of(kPods).owned_by(api::uid_of(*good)).empty());
+
+    EXPECT_TRUE(co_await user.create(kJobs, job("long", "", "{'completions':2,'parallelism':2}")));
+    co_await until("runs", [this] { return ready_pods().size() == 2; });
+    EXPECT_TRUE(co_await user.remove(kJobs, {"bank", "long"}, {.propagation_policy = "Background"}));
+    co_await until("collected with its tracked pods", [this] { return ready_pods().empty(); }, 5s);
+    co_await until("gone", [this] {
+      for (auto& pod : informers.of(kPods).in_namespace("bank")) if (api::is_deleting(*pod)) return false;
+      return true;
+    }, 5s);
+    co_await tear_down();
+  }
+};
+TEST_F(Jobs, RunToTheirEnds) { run(workload()); }
+
+class Owners : public Control {
+ public:
+  awaitable<void> workload() {
+    co_await set_up(1);
+    EXPECT_TRUE(co_await user.create(kDeployments, deployment(2)));
+    co_await until("rolled out", [this] { return rolled_out(2); });
+    EXPECT_TRUE(co_await user.remove(kDeployments, {"bank", "pay"}, {.propagation_policy = "Orphan"}));
+    co_await until("owner gone", [this] { return informers.of(kDeployments).get("bank", "pay") == nullptr; }, 5s);
+    EXPECT_EQ(ready_pods().size(), 2u);
+    auto sets = informers.of(kReplicaSets).in_namespace("bank");
+    EXPECT_EQ(sets.size(), 1u);
+    EXPECT_TRUE(api::owners_of(*sets.at(0)).empty());
+
+    EXPECT_TRUE(co_await user.create(kDeployments, deployment(2)));
+    co_await until("adopted", [this] {
+      auto now = informers.of(kReplicaSets).in_namespace("bank");
+      return now.size() == 1 && !api::owners_of(*now.at(0)).empty() && rolled_out(2);
+    }, 5s);
+    bool owner_went_first = false;
+    informers.of(kDeployments).on_change([&](const api::ObjectKey&, const client::ObjectPtr&, const client::ObjectPtr& now) {
+      if (now == nullptr) owner_went_first = !informers.of(kPods).in_namespace("bank").empty();
+    });
+    EXPECT_TRUE(co_await user.remove(kDeployments, {"bank", "pay"}, {.propagation_policy = "Foreground"}));
+    co_await until("all gone", [this] {
+      return informers.of(kDeployments).get("bank", "pay") == nullptr && informers.of(kReplicaSets).in_namespace("bank").empty() &&
+             informers.of(kPods).in_namespace("bank").empty();
+    }, 5s);
+    EXPECT_FALSE(owner_went_first);
+    co_await tear_down();
+  }
+};
+TEST_F(Owners, OrphanedAdoptedAndDeletedInTheForeground) { run(workload()); }
+
+class Recreate : public Control {
+ public:
+  awaitable<void> workload() {
+    co_await set_up(1);
+    Json wanted = deployment(3);
+    set(wanted, json("{'type':'Recreate'}"), "spec", "strategy");
+    EXPECT_TRUE(co_await user.create(kDeployments, wanted));
+    co_await until("rolled out", [this] { return rolled_out(3); });
+    bool mixed = false;
+    informers.of(kPods).on_change([&](const api::ObjectKey&, const client::ObjectPtr&, const client::ObjectPtr&) {
+      std::set<std::string> images;
+      for (auto& pod : informers.of(kPods).in_namespace("bank"))
+        images.emplace(str(array(*pod, "spec", "containers").at(0), "image"));
+      mixed |= images.size() > 1;
+    });
+    Json patch = json("{'spec':{'template':{'spec':{'containers':[{'name':'c','image':'v2'}]}}}}");
+    EXPECT_TRUE(co_await user.patch(kDeployments, {"bank", "pay"}, client::PatchType::kStrategic, std::move(patch)));
+    co_await until("rolled", [this] {
+      return integer(*informers.of(kDeployments).get("bank", "pay"), "metadata", "generation") == 2 && rolled_out(3);
+    }, 5s);
+    EXPECT_FALSE(mixed);
+    co_await tear_down();
+  }
+};
+TEST_F(Recreate, NeverRunsTwoVersionsAtOnce) { run(workload()); }
 
 class Budgets : public Control {
  public:
