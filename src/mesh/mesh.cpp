@@ -260,7 +260,7 @@ awaitable<void> Mesh::every_second() {
     if (loop_.now() - second >= 1s) {
       second = loop_.now();
       flush();   // carries the age of the view
-      if (++seconds_ % kCountViewSeconds == 0) count_view();
+      if (seconds_++ % kCountViewSeconds == 0) count_view();
       auto now = freshness().currency();
       if (adopted_ && now != last) {
         log::Level level = now == Currency::kStale ? log::Level::kWarning : log::Level::kInfo;
