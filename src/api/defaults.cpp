@@ -33,7 +33,7 @@ void service(Json& object) {
     if (defaults::is_unset(target) || (target->is_number() && integer_of(target, 0) == 0))
       set(port, integer(port, "port"), "targetPort");
   });
-  std::string_view type = str(*spec, "type");
+  const std::string type(str(*spec, "type"));  // a copy: what follows may move the members
   bool balanced = type == "LoadBalancer";
   if (balanced || type == "NodePort" || (type == "ClusterIP" && !array(*spec, "externalIPs").empty()))
     put(*spec, "externalTrafficPolicy", "Cluster");

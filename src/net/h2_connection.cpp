@@ -245,6 +245,7 @@ Connection::Connection(async::Loop& l, std::unique_ptr<Stream> stream, Owner* ow
   nghttp2_option_set_max_continuations(option, kContinuations);
   nghttp2_option_set_stream_reset_rate_limit(option, 1'000'000, 1'000'000);  // counted here, by our own limit
   nghttp2_option_set_no_closed_streams(option, 1);
+  nghttp2_option_set_no_http_messaging(option, settings_.lenient ? 1 : 0);
   nghttp2_option_set_peer_max_concurrent_streams(option, 1'000);  // until its SETTINGS arrive
   if (settings_.server) nghttp2_session_server_new2(&session_, Callbacks::table(), this, option);
   else nghttp2_session_client_new2(&session_, Callbacks::table(), this, option);

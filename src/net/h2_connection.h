@@ -66,6 +66,9 @@ class Owner {
 
 struct Settings {
   bool server = false;
+  // Fields are taken as they come. gRPC servers need it: grpc-go sends a target that is an URL as :authority, and etcdctl
+  // relies on that being accepted.
+  bool lenient = false;
   size_t header_bytes = 64 << 10;
   size_t header_count = 128;
   size_t concurrent_streams = 250;

@@ -245,7 +245,7 @@ ServerSession::ServerSession(std::shared_ptr<ServerCore> c, std::unique_ptr<Stre
   const auto& limits = core->options.limits;
   connection = std::make_shared<h2::Connection>(
       core->loop, std::move(stream), this,
-      h2::Settings{.server = true, .header_bytes = limits.header_bytes, .header_count = limits.header_count,
+      h2::Settings{.server = true, .lenient = core->grpc != nullptr, .header_bytes = limits.header_bytes, .header_count = limits.header_count,
                    .concurrent_streams = limits.concurrent_streams, .resets_per_second = limits.client_resets_per_second});
 }
 

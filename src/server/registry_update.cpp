@@ -43,7 +43,7 @@ void merge_status_update(Json& object, const Json& old, bool keep_labels) {
 Result<void> check_identity(const Write& write, Json& object, const Json& old) {
   const api::Kind& kind = *write.kind;
   if (!object.is_object()) return fail(Code::kBadRequest, "the outcome is not an object");
-  std::string_view name = api::name_of(object);
+  const std::string name(api::name_of(object));  // a copy: set() below may move the members
   if (name != write.name)
     return fail(Code::kBadRequest, "the name of the object ({}) does not match the name on the URL ({})", name, write.name);
   std::string_view ns = api::namespace_of(object);
