@@ -6,17 +6,17 @@ namespace rs::store::etcd {
 
 using net::grpc::StatusCode;
 
-void EtcdService::add_lease(net::grpc::Server& server) {
-  method(server, "/etcdserverpb.Lease/LeaseGrant", &EtcdService::lease_grant);
-  method(server, "/etcdserverpb.Lease/LeaseRevoke", &EtcdService::lease_revoke);
-  method(server, "/etcdserverpb.Lease/LeaseTimeToLive", &EtcdService::lease_time_to_live);
-  method(server, "/etcdserverpb.Lease/LeaseLeases", &EtcdService::lease_leases);
+void EtcdService::add_lease() {
+  method("/etcdserverpb.Lease/LeaseGrant", &EtcdService::lease_grant);
+  method("/etcdserverpb.Lease/LeaseRevoke", &EtcdService::lease_revoke);
+  method("/etcdserverpb.Lease/LeaseTimeToLive", &EtcdService::lease_time_to_live);
+  method("/etcdserverpb.Lease/LeaseLeases", &EtcdService::lease_leases);
   // Names that LeaseRevoke and its like once had on the KV service live on only in the gateway.
-  method(server, "/etcdserverpb.Cluster/MemberList", &EtcdService::member_list);
-  method(server, "/etcdserverpb.Cluster/MemberAdd", &EtcdService::member_add);
-  method(server, "/etcdserverpb.Cluster/MemberRemove", &EtcdService::member_remove);
-  method(server, "/etcdserverpb.Cluster/MemberUpdate", &EtcdService::member_update);
-  method(server, "/etcdserverpb.Cluster/MemberPromote", &EtcdService::member_promote);
+  method("/etcdserverpb.Cluster/MemberList", &EtcdService::member_list);
+  method("/etcdserverpb.Cluster/MemberAdd", &EtcdService::member_add);
+  method("/etcdserverpb.Cluster/MemberRemove", &EtcdService::member_remove);
+  method("/etcdserverpb.Cluster/MemberUpdate", &EtcdService::member_update);
+  method("/etcdserverpb.Cluster/MemberPromote", &EtcdService::member_promote);
 }
 
 void EtcdService::lease_grant(std::string_view message, Responder responder) {

@@ -8,16 +8,16 @@ namespace rs::store::etcd {
 
 using net::grpc::StatusCode;
 
-void EtcdService::add_maintenance(net::grpc::Server& server) {
-  method(server, "/etcdserverpb.Maintenance/Alarm", &EtcdService::alarm);
-  method(server, "/etcdserverpb.Maintenance/Status", &EtcdService::status);
-  method(server, "/etcdserverpb.Maintenance/Defragment", &EtcdService::defragment);
-  method(server, "/etcdserverpb.Maintenance/Hash", &EtcdService::hash);
-  method(server, "/etcdserverpb.Maintenance/HashKV", &EtcdService::hash_kv);
-  method(server, "/etcdserverpb.Maintenance/MoveLeader", &EtcdService::move_leader);
-  method(server, "/etcdserverpb.Maintenance/Downgrade", &EtcdService::downgrade);
-  method(server, "/etcdserverpb.Auth/AuthStatus", &EtcdService::auth_status);
-  method(server, "/etcdserverpb.Auth/Authenticate", &EtcdService::auth_disabled);
+void EtcdService::add_maintenance() {
+  method("/etcdserverpb.Maintenance/Alarm", &EtcdService::alarm);
+  method("/etcdserverpb.Maintenance/Status", &EtcdService::status);
+  method("/etcdserverpb.Maintenance/Defragment", &EtcdService::defragment);
+  method("/etcdserverpb.Maintenance/Hash", &EtcdService::hash);
+  method("/etcdserverpb.Maintenance/HashKV", &EtcdService::hash_kv);
+  method("/etcdserverpb.Maintenance/MoveLeader", &EtcdService::move_leader);
+  method("/etcdserverpb.Maintenance/Downgrade", &EtcdService::downgrade);
+  method("/etcdserverpb.Auth/AuthStatus", &EtcdService::auth_status);
+  method("/etcdserverpb.Auth/Authenticate", &EtcdService::auth_disabled);
 }
 
 void EtcdService::write_alarms(Writer& out, int64_t only) const {

@@ -37,6 +37,10 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
       options_(std::move(options)),
       ids_{store.identity().cluster, store.identity().member, 2},
       tasks_(loop) {
+  add_kv();
+  add_watch();
+  add_lease();
+  add_maintenance();
   tasks_.spawn("watch progress", notify_progress());
   if (options_.metrics != nullptr) make_metrics();
 }
@@ -52,32 +56,29 @@ net::grpc::ServerOptions EtcdService::server_options() {
   return options;
 }
 
-void EtcdService::method(net::grpc::Server& server, std::string path, Method method) {
-  server.unary(std::move(path), [this, method](const net::grpc::CallInfo&, std::string_view message, Responder responder) {
+void EtcdService::method(std::string path, Method method) {
+  methods_.unary(std::move(path), [this, method](const net::grpc::CallInfo&, std::string_view message, Responder responder) {
     (this->*method)(message, std::move(responder));
   });
 }
 
-void EtcdService::add_to(net::grpc::Server& server) {
-  add_kv(server);
-  add_lease(server);
-  add_maintenance(server);
-  server.streaming("/etcdserverpb.Watch/Watch", [this](net::grpc::ServerStream& stream) { return watch(stream); });
-  server.streaming("/etcdserverpb.Lease/LeaseKeepAlive",
-                   [this](net::grpc::ServerStream& stream) { return lease_keep_alive(stream); });
-  server.streaming("/grpc.health.v1.Health/Watch",
-                   [this](net::grpc::ServerStream& stream) { return health_watch(stream); });
-  method(server, "/grpc.health.v1.Health/Check", &EtcdService::health_check);
+void EtcdService::add_watch() {
+  methods_.streaming("/etcdserverpb.Watch/Watch", [this](net::grpc::ServerStream& stream) { return watch(stream); });
+  methods_.streaming("/etcdserverpb.Lease/LeaseKeepAlive",
+                     [this](net::grpc::ServerStream& stream) { return lease_keep_alive(stream); });
+  methods_.streaming("/grpc.health.v1.Health/Watch",
+                     [this](net::grpc::ServerStream& stream) { return health_watch(stream); });
+  method("/grpc.health.v1.Health/Check", &EtcdService::health_check);
 }
 
-void EtcdService::add_kv(net::grpc::Server& server) {
-  method(server, "/etcdserverpb.KV/Range", &EtcdService::range);
-  method(server, "/etcdserverpb.KV/Put", &EtcdService::put);
-  method(server, "/etcdserverpb.KV/DeleteRange", &EtcdService::delete_range);
-  method(server, "/etcdserverpb.KV/Txn", &EtcdService::txn);
-  method(server, "/etcdserverpb.KV/Compact", &EtcdService::compact);
-  server.streaming("/etcdserverpb.KV/RangeStream",
-                   [this](net::grpc::ServerStream& stream) { return range_stream(stream); });
+void EtcdService::add_kv() {
+  method("/etcdserverpb.KV/Range", &EtcdService::range);
+  method("/etcdserverpb.KV/Put", &EtcdService::put);
+  method("/etcdserverpb.KV/DeleteRange", &EtcdService::delete_range);
+  method("/etcdserverpb.KV/Txn", &EtcdService::txn);
+  method("/etcdserverpb.KV/Compact", &EtcdService::compact);
+  methods_.streaming("/etcdserverpb.KV/RangeStream",
+                     [this](net::grpc::ServerStream& stream) { return range_stream(stream); });
 }
 
 bool EtcdService::too_large(std::string_view message, Responder& responder) const {

@@ -16,6 +16,7 @@
 #include "net/grpc.h"
 #include "store/embedded.h"
 #include "store/etcd/messages.h"
+#include "store/etcd/methods.h"
 
 namespace rs::store::etcd {
 
@@ -39,8 +40,9 @@ class EtcdService {
  public:
   EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options);
   ~EtcdService();
-  // Adds every method to server; once, before it serves.
-  void add_to(net::grpc::Server& server);
+  // Adds every method to server; before it serves.
+  void add_to(net::grpc::Server& server) { methods_.add_to(server); }
+  const Methods& methods() const { return methods_; }
   // What a gRPC server with this service should be made with: limits, and the HTTP side of the same port.
   net::grpc::ServerOptions server_options();
   // /version, /health, /livez, /readyz, /metrics (A.13); kNotFound paths get 404.
@@ -49,13 +51,13 @@ class EtcdService {
 
  private:
   friend class WatchStream;
-  using Responder = std::unique_ptr<net::grpc::UnaryResponder>;
   using Method = void (EtcdService::*)(std::string_view message, Responder responder);
 
-  void add_kv(net::grpc::Server& server);
-  void add_lease(net::grpc::Server& server);
-  void add_maintenance(net::grpc::Server& server);
-  void method(net::grpc::Server& server, std::string path, Method method);
+  void add_kv();
+  void add_lease();
+  void add_maintenance();
+  void add_watch();
+  void method(std::string path, Method method);
 
   void range(std::string_view message, Responder responder);
   void put(std::string_view message, Responder responder);
@@ -98,6 +100,7 @@ class EtcdService {
   Embedded& store_;
   const EtcdOptions options_;
   const Ids ids_;
+  Methods methods_;
   std::set<WatchStream*> streams_;
   async::TaskGroup tasks_;
 };
