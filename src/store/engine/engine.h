@@ -60,7 +60,8 @@ class Engine {
   virtual Result<void> write(const Batch& batch, bool sync) = 0;
   // Nothing when the key is not there.
   virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
-  // Keys of [from, to) in order until visit says false; the views live only during the call.
+  // Keys of [from, to) in order until visit says false; the views live only during the call. All begin with the same
+  // byte: engines may keep keys of different first bytes apart.
   virtual Result<void> scan(std::string_view from, std::string_view to,
                             const std::function<bool(std::string_view key, std::string_view value)>& visit) const = 0;
   virtual int64_t bytes_on_disk() const = 0;

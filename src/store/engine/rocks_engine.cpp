@@ -9,7 +9,9 @@
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/table_properties_collectors.h>
 #include <rocksdb/write_batch.h>
 
 #include "base/log.h"
@@ -18,6 +20,15 @@ namespace rs::store::engine {
 namespace {
 
 constexpr size_t kWriteBufferBytes = 8 << 20;
+
+// Records and values come in ascending order and never overlap: in column families of their own, whose files move down
+// the levels without being rewritten, unlike the small keys that are overwritten all the time. One log serves them all.
+struct Family {
+  const char* name;
+  char first;                // of its keys
+};
+constexpr Family kFamilies[] = {{"records", 'i'}, {"values", 'v'}};
+constexpr size_t kFamilyCount = std::size(kFamilies);
 constexpr size_t kBlockCacheBytes = 8 << 20;
 
 Error to_error(const rocksdb::Status& status) {
@@ -57,15 +68,18 @@ class DirectoryLock {
 
 class RocksEngine final : public Engine {
  public:
-  RocksEngine(std::unique_ptr<DirectoryLock> lock, std::unique_ptr<rocksdb::DB> db)
-      : lock_(std::move(lock)), db_(std::move(db)) {}
+  // families: of kFamilies, in their order, then the default one.
+  RocksEngine(std::unique_ptr<DirectoryLock> lock, std::unique_ptr<rocksdb::DB> db,
+              std::vector<rocksdb::ColumnFamilyHandle*> families)
+      : lock_(std::move(lock)), db_(std::move(db)), families_(std::move(families)) {}
   ~RocksEngine() override { shutdown(); }
 
   Result<void> write(const Batch& batch, bool sync) override {
     rocksdb::WriteBatch out(batch.bytes() + batch.size() * 12 + 16);
     for (size_t i = 0; i < batch.size(); ++i) {
       Batch::Op op = batch.op(i);
-      rocksdb::Status status = op.erase ? out.Delete(slice(op.key)) : out.Put(slice(op.key), slice(op.value));
+      rocksdb::Status status = op.erase ? out.Delete(family(op.key), slice(op.key))
+                                         : out.Put(family(op.key), slice(op.key), slice(op.value));
       if (!status.ok()) return fail(to_error(status));
     }
     rocksdb::WriteOptions options;
@@ -77,7 +91,7 @@ class RocksEngine final : public Engine {
 
   Result<std::optional<std::string>> get(std::string_view key) const override {
     std::string value;
-    rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), slice(key), &value);
+    rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), family(key), slice(key), &value);
     if (status.IsNotFound()) return std::optional<std::string>();
     if (!status.ok()) return fail(to_error(status));
     return std::optional<std::string>(std::move(value));
@@ -89,7 +103,7 @@ class RocksEngine final : public Engine {
     options.fill_cache = false;
     rocksdb::Slice upper = slice(to);
     options.iterate_upper_bound = &upper;
-    std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
+    std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options, family(from)));
     for (it->Seek(slice(from)); it->Valid(); it->Next()) {
       if (!visit(view(it->key()), view(it->value()))) return {};
     }
@@ -99,8 +113,8 @@ class RocksEngine final : public Engine {
 
   int64_t bytes_on_disk() const override {
     uint64_t tables = 0, memory = 0;
-    db_->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &tables);
-    db_->GetIntProperty(rocksdb::DB::Properties::kSizeAllMemTables, &memory);
+    db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &tables);
+    db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kSizeAllMemTables, &memory);
     return int64_t(tables + memory);
   }
 
@@ -112,6 +126,8 @@ class RocksEngine final : public Engine {
 
   void shutdown() override {
     if (db_ == nullptr) return;
+    for (auto* handle : families_) (void)db_->DestroyColumnFamilyHandle(handle);
+    families_.clear();
     rocksdb::Status status = db_->Close();
     if (!status.ok()) log::warning("store", "closing the database failed", {{"why", status.ToString()}});
     db_.reset();
@@ -119,13 +135,21 @@ class RocksEngine final : public Engine {
   }
 
  private:
+  rocksdb::ColumnFamilyHandle* family(std::string_view key) const {
+    for (size_t i = 0; i < kFamilyCount; ++i) {
+      if (key.starts_with(kFamilies[i].first)) return families_[i];
+    }
+    return families_[kFamilyCount];
+  }
   std::unique_ptr<DirectoryLock> lock_;
   std::unique_ptr<rocksdb::DB> db_;
+  std::vector<rocksdb::ColumnFamilyHandle*> families_;
 };
 
 rocksdb::Options options_of_store() {
   rocksdb::Options options;
   options.create_if_missing = true;
+  options.create_missing_column_families = true;
   options.paranoid_checks = true;
   // The default mode drops what follows a damaged record without a word. This one forgives only a torn tail; the
   // machine's own check of dense revisions finds what a torn tail in the middle would hide.
@@ -133,9 +157,12 @@ rocksdb::Options options_of_store() {
   options.track_and_verify_wals_in_manifest = true;
   options.write_buffer_size = kWriteBufferBytes;
   options.max_write_buffer_number = 3;
+  options.db_write_buffer_size = 3 * kWriteBufferBytes;  // of all families together
   options.max_background_jobs = 2;
   options.max_open_files = 128;
   options.allow_concurrent_memtable_write = false;  // one writer
+  // Records of a kind arrive in ascending order: each goes in beside the one before it.
+  options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1));
   options.avoid_flush_during_shutdown = true;       // the log has it
   options.max_total_wal_size = 64 << 20;
   options.bytes_per_sync = 1 << 20;
@@ -148,6 +175,8 @@ rocksdb::Options options_of_store() {
   options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
+  // Half of a table's recent entries being erasures: rewrite it soon, so that compacted revisions give their space back.
+  options.table_properties_collector_factories.push_back(rocksdb::NewCompactOnDeletionCollectorFactory(4096, 2048));
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(kBlockCacheBytes, 0);
   table.cache_index_and_filter_blocks = true;
@@ -168,9 +197,14 @@ Result<std::unique_ptr<Engine>> open_rocks_engine(const std::filesystem::path& d
   auto lock = DirectoryLock::take(directory);
   if (!lock) return fail(lock.error());
   rocksdb::DB* db = nullptr;
-  rocksdb::Status status = rocksdb::DB::Open(options_of_store(), (directory / "db").string(), &db);
+  rocksdb::Options options = options_of_store();
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (const Family& family : kFamilies) descriptors.emplace_back(family.name, options);
+  descriptors.emplace_back(rocksdb::kDefaultColumnFamilyName, options);
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
+  rocksdb::Status status = rocksdb::DB::Open(options, (directory / "db").string(), descriptors, &families, &db);
   if (!status.ok()) return fail_at(directory.string(), to_error(status));
-  return std::unique_ptr<Engine>(new RocksEngine(std::move(*lock), std::unique_ptr<rocksdb::DB>(db)));
+  return std::unique_ptr<Engine>(new RocksEngine(std::move(*lock), std::unique_ptr<rocksdb::DB>(db), std::move(families)));
 }
 
 }  // namespace rs::store::engine
