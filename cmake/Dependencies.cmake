@@ -12,5 +12,13 @@ add_library(roadstead_rocksdb INTERFACE)
 target_include_directories(roadstead_rocksdb SYSTEM INTERFACE ${ROCKSDB_INCLUDE})
 target_link_libraries(roadstead_rocksdb INTERFACE ${ROCKSDB_LIBRARY})
 
+# What the programs that serve allocate with: faster and smaller than libc's for many small short-lived pieces
+# (docs/benchmarks.md). Tests use libc's, and sanitizers bring their own.
+add_library(roadstead_allocator INTERFACE)
+if(NOT ROADSTEAD_SANITIZE)
+  find_package(mimalloc 2.0 REQUIRED)
+  target_link_libraries(roadstead_allocator INTERFACE mimalloc)
+endif()
+
 add_library(roadstead_asio STATIC ${CMAKE_SOURCE_DIR}/cmake/asio_impl.cpp)
 target_link_libraries(roadstead_asio PUBLIC roadstead_flags OpenSSL::SSL OpenSSL::Crypto Threads::Threads)
