@@ -1,3 +1,5 @@
 #include "store/etcd/standalone.h"
 
-int main(int argc, char** argv) { return rs::store::etcd::run_store(argc - 1, argv + 1); }
+int main(int argc, char** argv) {
+  return rs::store::etcd::run_store(argc - 1, argv + 1);
+}

@@ -1,0 +1,81 @@
+// Scenario: one row group of the report. It gets a server with an empty store, drives it, and
+// returns figures with names that carry their units. Run alternately against the peer and us; what
+// is reported are medians.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "histogram.h"
+#include "load_client.h"
+#include "server_process.h"
+
+namespace rs::bench {
+
+struct Options {
+  uint32_t connections = 128, clients = 256;
+  uint32_t keys = 100'000, value_bytes = 256;
+  bool sequential = false;
+  double seconds = 5;  // of measuring, for what is measured by time
+  double scale = 1;    // of counts: --quick makes them smaller
+  uint64_t scaled(uint64_t count) const {
+    return std::max<uint64_t>(1, uint64_t(double(count) * scale));
+  }
+};
+
+using Figures = std::vector<std::pair<std::string, double>>;
+
+struct Scenario {
+  const char* name;
+  const char* what;  // one line, for the report
+  void (*run)(const Options& options, ServerProcess& server, Figures& figures);
+  bool peer_by_default = true;
+  bool in_quick = true;
+};
+
+std::vector<Scenario> put_scenarios();
+std::vector<Scenario> range_scenarios();
+
+// CPU of server and client and the server's disk counts between two moments.
+class Usage {
+ public:
+  explicit Usage(const ServerProcess& server);
+  // Per operation, into the figures.
+  void report(Figures& figures, double operations) const;
+  double server_cpu_us() const;
+
+ private:
+  const ServerProcess& server_;
+  DiskCounts disk_;
+  int64_t server_cpu_ns_, client_cpu_ns_;
+};
+
+// Connections and clients in a closed loop: each client has one call outstanding; the next message
+// is asked for when the answer has come.
+struct ClosedLoad {
+  std::string path;
+  std::function<void(uint32_t client, std::string& message)> next;
+  std::function<void(uint32_t client, std::string_view answer)> answered;  // may be null
+  uint32_t connections = 1, clients = 1;
+  double seconds = 0;       // ends after this time, or
+  uint64_t operations = 0;  // after this many, whichever is not 0
+  // Warm-up that is not measured: connections are made, codes and caches are filled.
+  double warm_up_seconds = 0;
+};
+struct LoadResult {
+  Histogram latency;
+  double seconds = 0;
+  int64_t longest_gap_ns = 0;  // without an answer to anyone
+};
+// With figures: also reports throughput, latencies, CPU, fsyncs.
+LoadResult run_load(ServerProcess& server, const ClosedLoad& load, Figures* figures);
+
+// Messages.
+std::string random_bytes(size_t bytes, uint64_t seed);
+std::string bench_key(uint64_t number);  // 8 bytes, as etcd's tool makes them
+uint64_t next_random(uint64_t& state);
+
+}  // namespace rs::bench
