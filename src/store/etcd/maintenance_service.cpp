@@ -1,4 +1,4 @@
-// Maintenance, the HTTP side and what is answered while authentication is off (reference etcd-api.md A.8, A.9, A.13).
+// Maintenance, and what is answered while authentication is off (reference etcd-api.md A.8, A.9).
 #include "store/etcd/service.h"
 #include "store/mvcc/errors.h"
 #include "store/mvcc/machine.h"
@@ -133,50 +133,6 @@ void EtcdService::auth_status(std::string_view, Responder responder) {
 
 void EtcdService::auth_disabled(std::string_view, Responder responder) {
   responder->fail({StatusCode::kFailedPrecondition, "etcdserver: authentication is not enabled"});
-}
-
-std::string EtcdService::health_text(bool& healthy) const {
-  auto alarms = store_.alarms();
-  healthy = alarms.empty();
-  if (healthy) return R"({"health":"true","reason":""})";
-  return fmt::format(R"({{"health":"false","reason":"ALARM {}"}})", alarms[0] == Alarm::kNoSpace ? "NOSPACE" : "CORRUPT");
-}
-
-awaitable<void> EtcdService::http(net::Request& request, net::ResponseWriter& writer) {
-  net::Target target = net::parse_target(request.target);
-  net::Response response;
-  response.headers.set("Content-Type", "text/plain; charset=utf-8");
-  if (request.method != "GET" && request.method != "HEAD") {
-    response.status = 405;
-    response.body = "Method Not Allowed\n";
-  } else if (target.path == "/version") {
-    response.headers.set("Content-Type", "application/json");
-    response.body = fmt::format(R"({{"etcdserver":"{}","etcdcluster":"{}","storage":"{}"}})", kEtcdVersion,
-                                kClusterVersion, kClusterVersion);
-  } else if (target.path == "/health") {
-    bool healthy;
-    response.headers.set("Content-Type", "application/json");
-    response.body = health_text(healthy);
-    if (target.param("exclude") == "NOSPACE" && store_.alarms() == std::vector{Alarm::kNoSpace}) {
-      healthy = true;
-      response.body = R"({"health":"true","reason":""})";
-    }
-    response.status = healthy ? 200 : 503;
-  } else if (target.path == "/livez" || target.path == "/readyz" || target.path.starts_with("/livez/") ||
-             target.path.starts_with("/readyz/")) {
-    auto alarms = store_.alarms();
-    bool corrupt = std::find(alarms.begin(), alarms.end(), Alarm::kCorrupt) != alarms.end();
-    bool ready = !corrupt || target.path.starts_with("/livez");
-    response.status = ready ? 200 : 503;
-    response.body = ready ? "ok\n" : "[-]data_corruption failed: alarm activated: CORRUPT\n";
-  } else if (target.path == "/metrics" && options_.metrics != nullptr) {
-    response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-    response.body = options_.metrics->text();
-  } else {
-    response.status = 404;
-    response.body = "404 page not found\n";
-  }
-  (void)co_await writer.send(std::move(response));
 }
 
 void EtcdService::make_metrics() {

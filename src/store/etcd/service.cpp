@@ -1,5 +1,6 @@
 #include "store/etcd/service.h"
 
+#include "store/etcd/gateway/gateway.h"
 #include "store/etcd/watch_stream.h"
 #include "store/mvcc/errors.h"
 #include "store/mvcc/validate.h"
@@ -7,6 +8,10 @@
 namespace rs::store::etcd {
 
 using net::grpc::StatusCode;
+
+namespace {
+constexpr size_t kGrpcOverheadBytes = 512 * 1024;  // embed/config.go: what may be around a request of the largest size
+}
 
 net::grpc::Status to_status(const Error& error) {
   StatusCode code = StatusCode::kUnknown;
@@ -41,6 +46,7 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
   add_watch();
   add_lease();
   add_maintenance();
+  gateway_ = std::make_unique<gateway::Gateway>(loop_, methods_, options_.max_request_bytes + kGrpcOverheadBytes);
   tasks_.spawn("watch progress", notify_progress());
   if (options_.metrics != nullptr) make_metrics();
 }
@@ -51,7 +57,9 @@ awaitable<void> EtcdService::stop() { co_await tasks_.stop(); }
 
 net::grpc::ServerOptions EtcdService::server_options() {
   net::grpc::ServerOptions options;
-  options.message_bytes = options_.max_request_bytes + 512 * 1024;
+  options.message_bytes = options_.max_request_bytes + kGrpcOverheadBytes;
+  // JSON has base64 and escapes in place of bytes.
+  options.limits.body_bytes = 2 * options.message_bytes;
   options.http_handler = [this](net::Request& request, net::ResponseWriter& writer) { return http(request, writer); };
   return options;
 }

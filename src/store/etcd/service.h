@@ -21,6 +21,9 @@
 namespace rs::store::etcd {
 
 class WatchStream;
+namespace gateway {
+class Gateway;
+}
 
 struct EtcdOptions {
   std::string name = "default";
@@ -30,6 +33,8 @@ struct EtcdOptions {
   size_t max_txn_ops = 128;
   Duration progress_notify_interval = std::chrono::minutes(10);
   metrics::Registry* metrics = nullptr;      // null: /metrics is empty
+  std::vector<std::string> cors = {"*"};     // origins whose pages may read answers
+  std::vector<std::string> host_whitelist = {"*"};  // names that an HTTP request without TLS may be for
 };
 
 // The API level whose rules the service follows, where clients ask for one.
@@ -45,7 +50,7 @@ class EtcdService {
   const Methods& methods() const { return methods_; }
   // What a gRPC server with this service should be made with: limits, and the HTTP side of the same port.
   net::grpc::ServerOptions server_options();
-  // /version, /health, /livez, /readyz, /metrics (A.13); kNotFound paths get 404.
+  // The HTTP side of the port (A.13): /version, /health, /livez, /readyz, /metrics, and JSON under /v3/.
   awaitable<void> http(net::Request& request, net::ResponseWriter& writer);
   awaitable<void> stop();
 
@@ -101,6 +106,7 @@ class EtcdService {
   const EtcdOptions options_;
   const Ids ids_;
   Methods methods_;
+  std::unique_ptr<gateway::Gateway> gateway_;
   std::set<WatchStream*> streams_;
   async::TaskGroup tasks_;
 };
