@@ -30,6 +30,18 @@ class UnaryResponder {
   virtual void reply(std::string message) = 0;
   virtual void fail(Status status) = 0;
   virtual bool cancelled() const = 0;    // the client is gone: an answer has no reader
+
+  // reply() in pieces, for a message too large to be held whole: begin() with its size, then pieces until that size is
+  // reached, which ends the call. Destroyed before that: the call is reset. The defaults gather the pieces.
+  virtual void begin(size_t message_bytes);
+  virtual void piece(std::string bytes);
+  virtual size_t unsent_bytes() const { return 0; }
+  // Calls back whenever little is unsent, and when the client is gone.
+  virtual void on_drained(std::function<void()>) {}
+
+ private:
+  std::string gathered_;
+  size_t gather_bytes_ = 0;
 };
 // The cheap path: no coroutine, no allocation beyond the message. Called on the server's loop.
 using UnaryHandler =

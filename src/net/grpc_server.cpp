@@ -1,3 +1,4 @@
+#include "base/assert.h"
 #include "net/grpc_message.h"
 #include "net/h2_server.h"
 #include "net/text.h"
@@ -56,7 +57,12 @@ class UnaryCall final : public ServerSink {
   void closed() override {
     auto& buffered = exchange_->session->buffered;
     buffered -= std::min(buffered, received_);
+    if (on_drained) on_drained();
   }
+  void drained() override {
+    if (on_drained) on_drained();
+  }
+  std::function<void()> on_drained;
 
  private:
   void fail_now(const Status& status) {
@@ -76,7 +82,13 @@ class Responder final : public UnaryResponder {
  public:
   explicit Responder(std::shared_ptr<ServerExchange> exchange) : exchange_(std::move(exchange)) {}
   ~Responder() override {
-    if (exchange_) end_without_message(*exchange_, {StatusCode::kInternal, "the handler gave no answer"});
+    if (!exchange_ || !exchange_->connection) return;
+    if (awaited_ > 0) {
+      on_drained({});
+      exchange_->connection->reset(*exchange_, NGHTTP2_INTERNAL_ERROR);
+    } else {
+      end_without_message(*exchange_, {StatusCode::kInternal, "the handler gave no answer"});
+    }
   }
   void reply(std::string message) override {
     const auto exchange = std::move(exchange_);
@@ -102,8 +114,36 @@ class Responder final : public UnaryResponder {
   }
   bool cancelled() const override { return !exchange_ || !exchange_->connection; }
 
+  void begin(size_t message_bytes) override {
+    if (cancelled()) return;
+    auto& connection = *exchange_->connection;
+    exchange_->session->answered = true;
+    connection.respond(*exchange_, response_fields(), false);
+    std::string prefix;
+    write_prefix(prefix, message_bytes);
+    connection.push(*exchange_, std::make_shared<const std::string>(std::move(prefix)));
+    awaited_ = message_bytes;
+  }
+  void piece(std::string bytes) override {
+    if (cancelled()) return;
+    ASSERT(bytes.size() <= awaited_, "a message may not be longer than was said");
+    awaited_ -= bytes.size();
+    auto& connection = *exchange_->connection;
+    connection.push(*exchange_, std::make_shared<const std::string>(std::move(bytes)));
+    if (awaited_ > 0) return;
+    on_drained({});
+    connection.finish(*exchange_, {{"grpc-status", "0"}});
+    exchange_.reset();
+  }
+  size_t unsent_bytes() const override { return exchange_ ? exchange_->unsent : 0; }
+  void on_drained(std::function<void()> callback) override {
+    // The sink of an exchange that has a responder is its call.
+    if (exchange_ && exchange_->sink) static_cast<UnaryCall&>(*exchange_->sink).on_drained = std::move(callback);
+  }
+
  private:
   std::shared_ptr<ServerExchange> exchange_;
+  size_t awaited_ = 0;  // of a message in pieces
 };
 
 void UnaryCall::data(std::string_view bytes) {
@@ -280,6 +320,16 @@ class Discard final : public ServerSink {
 };
 
 }  // namespace
+
+void UnaryResponder::begin(size_t message_bytes) {
+  gather_bytes_ = message_bytes;
+  gathered_.reserve(message_bytes);
+}
+
+void UnaryResponder::piece(std::string bytes) {
+  gathered_.append(bytes);
+  if (gathered_.size() >= gather_bytes_) reply(std::move(gathered_));
+}
 
 Duration min_ping_interval(const Routes& routes) { return routes.options.min_ping_interval; }
 

@@ -13,6 +13,7 @@ namespace rs::store {
 namespace mvcc {
 class Machine;
 class WatchHub;
+struct Version;
 }  // namespace mvcc
 
 struct EmbeddedOptions {
@@ -70,6 +71,10 @@ class Embedded : public Store {
   // For watches by callback: add a WatchSink to the hub, then wake_watchers(), so that one with history gets to read it.
   virtual mvcc::WatchHub& hub() = 0;
   virtual const mvcc::Machine& machine() const = 0;
+  // While it is held, compaction keeps what is seen at revision (not compacted yet when called).
+  virtual std::shared_ptr<const void> pin(Revision revision) = 0;
+  // The values of versions that are durable and kept (pin()), in their order, read in a thread of its own.
+  virtual void read_values(std::vector<mvcc::Version> versions, Callback<std::vector<std::string>> done) = 0;
   virtual void wake_watchers() = 0;
 };
 

@@ -72,6 +72,7 @@ EmbeddedStore::EmbeddedStore(async::Loop& loop, EmbeddedOptions options, std::un
       feed_wanted_(loop),
       idle_(loop),
       tasks_(loop),
+      reading_(std::make_unique<engine::Worker>(loop, "store-read")),
       committer_(threaded ? engine::make_threaded_committer(loop, *engine_, sync_histogram(options_))
                           : engine::make_inline_committer(loop, *engine_)) {}
 
@@ -399,6 +400,42 @@ void EmbeddedStore::submit_note(std::string name, std::string text, Callback<Rev
   answer_when_durable(Result<Revision>(machine_.durable()), std::move(done));
 }
 
+std::shared_ptr<const void> EmbeddedStore::pin(Revision revision) {
+  auto it = pins_->insert(revision);
+  return {static_cast<const void*>(this), [pins = pins_, it](const void*) { pins->erase(it); }};
+}
+
+namespace {
+
+Result<std::vector<std::string>> read_in_order_of_disk(const engine::Engine& engine,
+                                                       const std::vector<mvcc::Version>& versions) {
+  std::vector<uint32_t> order(versions.size());
+  for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
+    return std::pair(versions[a].main, uint32_t(versions[a].sub)) < std::pair(versions[b].main, uint32_t(versions[b].sub));
+  });
+  std::vector<std::string> values(versions.size());
+  for (uint32_t i : order) {
+    const mvcc::Version& version = versions[i];
+    if (version.value_bytes == 0) continue;
+    auto value = engine.get(mvcc::record_key('v', version.main, version.sub));
+    if (!value) return fail(value.error());
+    if (!value->has_value() || (*value)->size() != version.value_bytes)
+      return fail(Code::kDataLoss, "the value of revision {}/{} is missing or damaged", version.main, uint32_t(version.sub));
+    values[i] = std::move(**value);
+  }
+  return values;
+}
+
+}  // namespace
+
+void EmbeddedStore::read_values(std::vector<mvcc::Version> versions, Callback<std::vector<std::string>> done) {
+  if (closing_) return done(fail(errors::stopped()));
+  auto result = std::make_shared<Result<std::vector<std::string>>>();
+  reading_->run([this, versions = std::move(versions), result] { *result = read_in_order_of_disk(*engine_, versions); },
+                [result, done = std::move(done)]() mutable { done(std::move(*result)); });
+}
+
 void EmbeddedStore::wake_watchers() { feed_wanted_.notify(); }
 
 awaitable<void> EmbeddedStore::tick() {
@@ -424,6 +461,7 @@ awaitable<void> EmbeddedStore::tick() {
 awaitable<void> EmbeddedStore::compact_slowly() {
   while (true) {
     while (!machine_.compacting() || failed_) co_await compaction_wanted_.wait();
+    while (!pins_->empty() && *pins_->begin() < machine_.compacted()) co_await loop_.sleep(std::chrono::milliseconds(5));
     Revision goal = machine_.compacted();
     bool more = machine_.compact_step(kCompactKeysPerStep, open_.batch);
     schedule_flush();
@@ -471,6 +509,7 @@ awaitable<void> EmbeddedStore::close() {
   compaction_waiters_.clear();
   co_await tasks_.stop();
   committer_.reset();
+  reading_.reset();
   engine_->shutdown();
 }
 

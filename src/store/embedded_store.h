@@ -9,6 +9,7 @@
 #include "store/embedded.h"
 #include "store/engine/committer.h"
 #include "store/engine/engine.h"
+#include "store/engine/worker.h"
 #include "store/mvcc/machine.h"
 #include "store/mvcc/watch_hub.h"
 
@@ -67,6 +68,8 @@ class EmbeddedStore final : public Embedded {
   void submit_note(std::string name, std::string text, Callback<Revision> done) override;
   mvcc::WatchHub& hub() override { return hub_; }
   const mvcc::Machine& machine() const override { return machine_; }
+  std::shared_ptr<const void> pin(Revision revision) override;
+  void read_values(std::vector<mvcc::Version> versions, Callback<std::vector<std::string>> done) override;
   void wake_watchers() override;
 
  private:
@@ -114,7 +117,9 @@ class EmbeddedStore final : public Embedded {
   async::Event compaction_wanted_, feed_wanted_, idle_;
   std::set<WatchQueue*> queues_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::shared_ptr<std::multiset<Revision>> pins_ = std::make_shared<std::multiset<Revision>>();
   async::TaskGroup tasks_;
+  std::unique_ptr<engine::Worker> reading_;
   std::unique_ptr<engine::Committer> committer_;  // last: stops first
 };
 

@@ -190,9 +190,10 @@ Result<void> read_watch_create(std::string_view message, WatchMessage& out) {
 size_t number_size(uint64_t value) { return value == 0 ? 0 : 1 + varint_size(value); }
 size_t bytes_size(std::string_view value) { return value.empty() ? 0 : 1 + varint_size(value.size()) + value.size(); }
 
-size_t size_of(const KeyValue& kv) {
+size_t size_of(const KeyValue& kv, size_t value_bytes) {
+  size_t value = value_bytes == 0 ? 0 : 1 + varint_size(value_bytes) + value_bytes;
   return bytes_size(kv.key) + number_size(uint64_t(kv.create_revision)) + number_size(uint64_t(kv.mod_revision)) +
-         number_size(uint64_t(kv.version)) + bytes_size(kv.value) + number_size(uint64_t(kv.lease));
+         number_size(uint64_t(kv.version)) + value + number_size(uint64_t(kv.lease));
 }
 
 // Answers inside a transaction have a header with a revision only; the outermost has all.
@@ -333,13 +334,18 @@ void write_header(Writer& out, const Ids& ids, Revision revision) {
 
 void write_key_value(Writer& out, uint32_t field, const KeyValue& kv) {
   out.tag(field, 2);
-  out.raw_varint(size_of(kv));
+  out.raw_varint(size_of(kv, kv.value.size()));
   out.bytes(1, kv.key);
   out.number(2, uint64_t(kv.create_revision));
   out.number(3, uint64_t(kv.mod_revision));
   out.number(4, uint64_t(kv.version));
   out.bytes(5, kv.value);
   out.number(6, uint64_t(kv.lease));
+}
+
+size_t key_value_bytes(const KeyValue& kv, size_t value_bytes) {
+  size_t size = size_of(kv, value_bytes);
+  return 1 + varint_size(size) + size;
 }
 
 std::string encode(const Ids& ids, const RangeResponse& response) {

@@ -43,6 +43,8 @@ Result<Fields> decode_fields(std::string_view message);
 
 void write_header(Writer& out, const Ids& ids, Revision revision);
 void write_key_value(Writer& out, uint32_t field, const KeyValue& kv);
+// What write_key_value() writes for kv with a value of value_bytes (kv.value is not looked at), in a field below 16.
+size_t key_value_bytes(const KeyValue& kv, size_t value_bytes);
 std::string encode(const Ids& ids, const RangeResponse& response);
 std::string encode(const Ids& ids, const PutResponse& response);
 std::string encode(const Ids& ids, const DeleteRangeResponse& response);

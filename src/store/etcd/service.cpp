@@ -115,14 +115,6 @@ Callback<Revision> reply_with_header(Ids ids, std::unique_ptr<net::grpc::UnaryRe
 
 }  // namespace
 
-void EtcdService::range(std::string_view message, Responder responder) {
-  auto request = decode_range(message);
-  if (!request) return responder->fail(to_status(request.error()));
-  auto result = store_.try_range(*request);
-  if (!result) return responder->fail(to_status(result.error()));
-  responder->reply(encode(ids_, *result));
-}
-
 void EtcdService::put(std::string_view message, Responder responder) {
   auto request = decode_put(message);
   if (!request) return responder->fail(to_status(request.error()));
@@ -164,50 +156,6 @@ awaitable<void> EtcdService::notify_progress() {
     Duration jitter(loop_.random().below(uint64_t(options_.progress_notify_interval.count() / 10 + 1)));
     co_await loop_.sleep(options_.progress_notify_interval + jitter);
     for (WatchStream* stream : streams_) stream->notify_progress();
-  }
-}
-
-// etcd 3.7: the answer of Range in pieces whose concatenation is that answer.
-awaitable<net::grpc::Status> EtcdService::range_stream(net::grpc::ServerStream& stream) {
-  constexpr int64_t kKeysPerMessage = 500;
-  auto message = co_await stream.read();
-  if (!message) co_return to_status(message.error());
-  if (!message->has_value()) co_return net::grpc::Status{StatusCode::kInternal, "no request"};
-  auto decoded = decode_range(**message);
-  if (!decoded) co_return to_status(decoded.error());
-  RangeRequest request = std::move(*decoded);
-  if (request.target != RangeRequest::Target::kKey || request.order == RangeRequest::Order::kDescend)
-    co_return net::grpc::Status{StatusCode::kUnimplemented, "RangeStream does not support custom sort orders"};
-  if (request.min_mod_revision != 0 || request.max_mod_revision != 0 || request.min_create_revision != 0 ||
-      request.max_create_revision != 0)
-    co_return net::grpc::Status{StatusCode::kUnimplemented, "RangeStream does not support revision filters"};
-  const int64_t limit = request.limit;
-  int64_t sent = 0, total = -1;
-  Revision pinned = 0;
-  while (true) {
-    RangeRequest part = request;
-    part.limit = limit > 0 ? std::min(kKeysPerMessage, limit - sent) : kKeysPerMessage;
-    auto result = store_.try_range(part);
-    if (!result) co_return to_status(result.error());
-    if (total < 0) {
-      total = result->count;
-      pinned = result->revision;
-      if (request.revision <= 0) request.revision = pinned;
-    }
-    sent += int64_t(result->kvs.size());
-    bool last = request.count_only || !result->more || (limit > 0 && sent >= limit);
-    Writer out;
-    out.message(1, [&](Writer& w) {
-      if (last) write_header(w, ids_, pinned);
-      for (const KeyValue& kv : result->kvs) write_key_value(w, 2, kv);
-      if (!last) return;
-      w.boolean(3, result->more);
-      w.number(4, uint64_t(total));
-    });
-    if (!result->kvs.empty()) request.key = result->kvs.back().key + '\0';
-    auto written = co_await stream.write(std::make_shared<const std::string>(out.take()));
-    if (!written) co_return to_status(written.error());
-    if (last) co_return net::grpc::Status{};
   }
 }
 

@@ -89,6 +89,7 @@ class EtcdService {
   void auth_disabled(std::string_view message, Responder responder);
   void health_check(std::string_view message, Responder responder);
 
+  awaitable<void> large_range(RangeRequest request, Responder responder);
   awaitable<net::grpc::Status> watch(net::grpc::ServerStream& stream);
   awaitable<net::grpc::Status> lease_keep_alive(net::grpc::ServerStream& stream);
   awaitable<net::grpc::Status> range_stream(net::grpc::ServerStream& stream);
