@@ -55,8 +55,16 @@ class ServerStream {
   virtual awaitable<Result<std::optional<std::string>>> read() = 0;
   // Waits only when more than the flow-control limit is unsent. Shared: one encoded event serves many streams.
   virtual awaitable<Result<void>> write(std::shared_ptr<const std::string> message) = 0;
+  // The next bytes of messages that carry their prefixes already (append_prefix), cut anywhere: for who gathers many
+  // small messages, or shares a large part of one. The default cuts them into messages for write().
+  virtual awaitable<Result<void>> write_framed(std::shared_ptr<const std::string> bytes);
   virtual size_t unsent_bytes() const = 0;
+
+ private:
+  std::string cut_;
 };
+// What precedes a message of this size on the wire.
+void append_prefix(std::string& out, size_t message_bytes);
 // The call ends with the returned status. Cancelled when the client goes away.
 using StreamHandler = std::function<awaitable<Status>(ServerStream& stream)>;
 

@@ -231,19 +231,24 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
   }
 
   awaitable<Result<void>> write(std::shared_ptr<const std::string> message) override {
+    std::string prefix;
+    write_prefix(prefix, message->size());
+    auto begun = co_await write_framed(std::make_shared<const std::string>(std::move(prefix)));
+    // The prefix is on its way: its message follows whatever the room.
+    if (begun && !message->empty()) exchange_->connection->push(*exchange_, std::move(message));
+    co_return begun;
+  }
+
+  awaitable<Result<void>> write_framed(std::shared_ptr<const std::string> bytes) override {
     while (!gone_ && exchange_->unsent >= ResponseWriter::kBufferLimit) {
       waiting_ = true;
       co_await changed_.wait();
       waiting_ = false;
     }
     if (gone_) co_return fail(Code::kUnavailable, "the client has gone");
-    auto& connection = *exchange_->connection;
     session_->answered = true;
-    if (!std::exchange(began_, true)) connection.respond(*exchange_, response_fields(), false);
-    std::string prefix;
-    write_prefix(prefix, message->size());
-    connection.push(*exchange_, std::make_shared<const std::string>(std::move(prefix)));
-    connection.push(*exchange_, std::move(message));
+    if (!std::exchange(began_, true)) exchange_->connection->respond(*exchange_, response_fields(), false);
+    exchange_->connection->push(*exchange_, std::move(bytes));
     co_return Result<void>{};
   }
 
@@ -320,6 +325,21 @@ class Discard final : public ServerSink {
 };
 
 }  // namespace
+
+void append_prefix(std::string& out, size_t message_bytes) { write_prefix(out, message_bytes); }
+
+awaitable<Result<void>> ServerStream::write_framed(std::shared_ptr<const std::string> bytes) {
+  cut_.append(*bytes);
+  MessageReader reader(SIZE_MAX);
+  reader.feed(cut_);
+  Status error;
+  while (auto message = reader.next(error)) {
+    cut_.erase(0, kPrefixBytes + message->size());
+    auto written = co_await write(std::make_shared<const std::string>(std::move(*message)));
+    if (!written) co_return written;
+  }
+  co_return Result<void>{};
+}
 
 void UnaryResponder::begin(size_t message_bytes) {
   gather_bytes_ = message_bytes;

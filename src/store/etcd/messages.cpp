@@ -381,9 +381,9 @@ std::string encode_header_only(const Ids& ids, Revision revision) {
   return out.take();
 }
 
-const std::string& encoded_event(mvcc::EventSlot& slot, bool prev_kv) {
+const std::shared_ptr<const std::string>& encoded_event(mvcc::EventSlot& slot, bool prev_kv) {
   auto& wire = prev_kv ? slot.wire_with_previous : slot.wire;
-  if (wire != nullptr) return *wire;
+  if (wire != nullptr) return wire;
   const Event& event = prev_kv && slot.with_previous != nullptr ? *slot.with_previous : *slot.event;
   Writer out;
   out.message(11, [&](Writer& w) {
@@ -392,7 +392,7 @@ const std::string& encoded_event(mvcc::EventSlot& slot, bool prev_kv) {
     if (event.prev_kv) write_key_value(w, 3, *event.prev_kv);
   });
   wire = std::make_shared<const std::string>(out.take());
-  return *wire;
+  return wire;
 }
 
 void write_watch_answer(Writer& out, const Ids& ids, const WatchAnswer& answer) {

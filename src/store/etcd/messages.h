@@ -52,7 +52,7 @@ std::string encode(const Ids& ids, const TxnResponse& response);
 std::string encode_header_only(const Ids& ids, Revision revision);
 
 // Event as an element of WatchResponse.events, made once a slot and shared by all its watchers.
-const std::string& encoded_event(mvcc::EventSlot& slot, bool prev_kv);
+const std::shared_ptr<const std::string>& encoded_event(mvcc::EventSlot& slot, bool prev_kv);
 struct WatchAnswer {
   Revision revision = 0;
   int64_t watch_id = 0;

@@ -3,6 +3,10 @@
 #include <boost/asio/this_coro.hpp>
 
 namespace rs::store::etcd {
+namespace {
+constexpr size_t kOpenBytes = 32 << 10;    // of small messages gathered for one write
+constexpr size_t kSharedBytes = 2 << 10;   // larger events are not copied
+}  // namespace
 
 WatchStream::WatchStream(EtcdService& service, net::grpc::ServerStream& stream)
     : service_(service), stream_(stream), queued_(service.loop_), tasks_(service.loop_) {
@@ -51,12 +55,13 @@ awaitable<void> WatchStream::read_all(std::optional<net::grpc::Status>& status) 
 
 awaitable<void> WatchStream::write_all() {
   while (true) {
-    while (queue_.empty() && !closed_) co_await queued_.wait();
-    if (queue_.empty()) co_return;
-    auto message = std::move(queue_.front());
+    while (queued_bytes_ == 0 && !closed_) co_await queued_.wait();
+    if (queued_bytes_ == 0) co_return;
+    if (queue_.empty()) seal();
+    auto bytes = std::move(queue_.front());
     queue_.pop_front();
-    queued_bytes_ -= message->size();
-    auto written = co_await stream_.write(std::move(message));
+    queued_bytes_ -= bytes->size();
+    auto written = co_await stream_.write_framed(std::move(bytes));
     if (!written) co_return;
     if (blocked_ && queued_bytes_ <= kQueueBytes / 2) resume_blocked();
   }
@@ -68,17 +73,35 @@ void WatchStream::resume_blocked() {
   service_.store_.wake_watchers();
 }
 
-void WatchStream::push(std::string message) {
-  queued_bytes_ += message.size();
-  queue_.push_back(std::make_shared<const std::string>(std::move(message)));
-  if (queue_.size() == 1) queued_.notify();
+void WatchStream::seal() {
+  if (!open_.empty()) queue_.push_back(std::make_shared<const std::string>(std::exchange(open_, {})));
 }
 
-void WatchStream::push(const WatchAnswer& answer) {
-  Writer out;
-  write_watch_answer(out, service_.ids_, answer);
-  push(out.take());
+void WatchStream::push(const WatchAnswer& answer, std::span<mvcc::EventSlot* const> slots, bool prev_kv) {
+  Writer head;
+  write_watch_answer(head, service_.ids_, answer);
+  const std::string header = head.take();
+  size_t bytes = header.size();
+  for (mvcc::EventSlot* slot : slots) bytes += encoded_event(*slot, prev_kv)->size();
+  if (queued_bytes_ == 0) queued_.notify();
+  const size_t framed = bytes + 5;
+  if (open_.empty()) open_.reserve(std::min(framed, kOpenBytes));
+  net::grpc::append_prefix(open_, bytes);
+  open_.append(header);
+  for (mvcc::EventSlot* slot : slots) {
+    const auto& event = encoded_event(*slot, prev_kv);
+    if (event->size() <= kSharedBytes) {
+      open_.append(*event);
+      if (open_.size() >= kOpenBytes) seal();
+    } else {
+      seal();
+      queue_.push_back(event);
+    }
+  }
+  queued_bytes_ += framed;
 }
+
+void WatchStream::push(const WatchAnswer& answer) { push(answer, {}, false); }
 
 void WatchStream::handle(WatchMessage message) {
   switch (message.kind) {
@@ -159,13 +182,7 @@ bool WatchStream::deliver(mvcc::Watcher& watcher, Revision revision, std::span<m
     push_fragments(answer, slots, watcher.prev_kv);
     return true;
   }
-  Writer out;
-  size_t bytes = 48;
-  for (mvcc::EventSlot* slot : slots) bytes += encoded_event(*slot, watcher.prev_kv).size();
-  out.reserve(bytes);
-  write_watch_answer(out, service_.ids_, answer);
-  for (mvcc::EventSlot* slot : slots) out.append(encoded_event(*slot, watcher.prev_kv));
-  push(out.take());
+  push(answer, slots, watcher.prev_kv);
   return true;
 }
 
@@ -174,16 +191,14 @@ void WatchStream::push_fragments(const WatchAnswer& answer, std::span<mvcc::Even
   for (size_t i = 0; i < slots.size();) {
     size_t bytes = 64, end = i;
     for (; end < slots.size(); ++end) {
-      size_t event = encoded_event(*slots[end], prev_kv).size();
+      size_t event = encoded_event(*slots[end], prev_kv)->size();
       if (end > i && bytes + event > limit) break;
       bytes += event;
     }
     WatchAnswer part = answer;
     part.fragment = end < slots.size();
-    Writer out;
-    write_watch_answer(out, service_.ids_, part);
-    for (; i < end; ++i) out.append(encoded_event(*slots[i], prev_kv));
-    push(out.take());
+    push(part, slots.subspan(i, end - i), prev_kv);
+    i = end;
   }
 }
 

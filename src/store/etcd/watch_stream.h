@@ -39,16 +39,19 @@ class WatchStream final : public mvcc::WatchSink {
   void cancel(int64_t id);
   void request_progress();
   void push(const WatchAnswer& answer);
-  void push(std::string message);
+  // A message with these events. Small ones are gathered in open_, large events shared by all streams that tell them.
+  void push(const WatchAnswer& answer, std::span<mvcc::EventSlot* const> slots, bool prev_kv);
   void push_fragments(const WatchAnswer& answer, std::span<mvcc::EventSlot* const> slots, bool prev_kv);
+  void seal();  // open_ to the end of queue_
   void resume_blocked();
 
   EtcdService& service_;
   net::grpc::ServerStream& stream_;
   std::map<int64_t, Entry> watchers_;
   int64_t next_id_ = 0;
-  std::deque<std::shared_ptr<const std::string>> queue_;
-  size_t queued_bytes_ = 0;
+  std::deque<std::shared_ptr<const std::string>> queue_;  // framed, cut anywhere
+  std::string open_;                                      // what follows it
+  size_t queued_bytes_ = 0;                               // of both
   bool blocked_ = false, closed_ = false;
   async::Event queued_;
   async::TaskGroup tasks_;
