@@ -1,6 +1,7 @@
 #include "store/auth/state.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "store/etcd/wire.h"
 

@@ -7,12 +7,12 @@ namespace rs::store::etcd {
 using net::grpc::StatusCode;
 
 void EtcdService::add_lease() {
-  method("/etcdserverpb.Lease/LeaseGrant", &EtcdService::lease_grant);
+  method("/etcdserverpb.Lease/LeaseGrant", &EtcdService::lease_grant, Needs::kUser);
   method("/etcdserverpb.Lease/LeaseRevoke", &EtcdService::lease_revoke);
   method("/etcdserverpb.Lease/LeaseTimeToLive", &EtcdService::lease_time_to_live);
   method("/etcdserverpb.Lease/LeaseLeases", &EtcdService::lease_leases);
   // Names that LeaseRevoke and its like once had on the KV service live on only in the gateway.
-  method("/etcdserverpb.Cluster/MemberList", &EtcdService::member_list);
+  method("/etcdserverpb.Cluster/MemberList", &EtcdService::member_list, Needs::kUser);
   method("/etcdserverpb.Cluster/MemberAdd", &EtcdService::member_add);
   method("/etcdserverpb.Cluster/MemberRemove", &EtcdService::member_remove);
   method("/etcdserverpb.Cluster/MemberUpdate", &EtcdService::member_update);
@@ -33,18 +33,24 @@ void EtcdService::lease_grant(std::string_view message, Responder responder) {
                       });
 }
 
-void EtcdService::lease_revoke(std::string_view message, Responder responder) {
+void EtcdService::lease_revoke(const Caller& caller, std::string_view message, Responder responder) {
   auto fields = decode_fields(message);
   if (!fields) return responder->fail(to_status(fields.error()));
+  if (auto refused = caller.refuse_lease(auth::Permission::Type::kWrite, fields->number(1)))
+    return responder->fail(to_status(*refused));
   store_.submit_revoke(fields->number(1), [ids = ids_, responder = std::move(responder)](Result<Revision> revision) {
     if (!revision) return responder->fail(to_status(revision.error()));
     responder->reply(encode_header_only(ids, *revision));
   });
 }
 
-void EtcdService::lease_time_to_live(std::string_view message, Responder responder) {
+void EtcdService::lease_time_to_live(const Caller& caller, std::string_view message, Responder responder) {
   auto fields = decode_fields(message);
   if (!fields) return responder->fail(to_status(fields.error()));
+  // The keys of a lease are for who may read them; how long it lives, for everybody (CVE-2023-32082).
+  auto refused = fields->number(2) != 0 ? caller.refuse_lease(auth::Permission::Type::kRead, fields->number(1))
+                                        : caller.refuse(Needs::kUser);
+  if (refused) return responder->fail(to_status(*refused));
   LeaseInfo info = store_.try_time_to_live(fields->number(1), fields->number(2) != 0);
   Writer out;
   write_header(out, ids_, store_.revision());
@@ -55,7 +61,8 @@ void EtcdService::lease_time_to_live(std::string_view message, Responder respond
   responder->reply(out.take());
 }
 
-void EtcdService::lease_leases(std::string_view, Responder responder) {
+void EtcdService::lease_leases(const Caller& caller, std::string_view, Responder responder) {
+  if (auto refused = caller.refuse_all_leases()) return responder->fail(to_status(*refused));
   Writer out;
   write_header(out, ids_, store_.revision());
   for (LeaseId id : store_.try_leases()) {
@@ -72,6 +79,8 @@ awaitable<net::grpc::Status> EtcdService::lease_keep_alive(net::grpc::ServerStre
     auto fields = decode_fields(**message);
     if (!fields) co_return to_status(fields.error());
     LeaseId id = fields->number(1);
+    if (auto refused = Caller(guard_, stream.info()).refuse_lease(auth::Permission::Type::kWrite, id))
+      co_return to_status(*refused);
     auto ttl = store_.try_keep_alive(id);
     Writer out;
     write_header(out, ids_, store_.revision());

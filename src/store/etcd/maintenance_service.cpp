@@ -1,4 +1,4 @@
-// Maintenance, and what is answered while authentication is off (reference etcd-api.md A.8, A.9).
+// Maintenance of EtcdService (reference etcd-api.md A.8).
 #include "store/etcd/service.h"
 #include "store/mvcc/errors.h"
 #include "store/mvcc/machine.h"
@@ -10,14 +10,12 @@ using net::grpc::StatusCode;
 
 void EtcdService::add_maintenance() {
   method("/etcdserverpb.Maintenance/Alarm", &EtcdService::alarm);
-  method("/etcdserverpb.Maintenance/Status", &EtcdService::status);
+  method("/etcdserverpb.Maintenance/Status", &EtcdService::status, Needs::kUser);
   method("/etcdserverpb.Maintenance/Defragment", &EtcdService::defragment);
   method("/etcdserverpb.Maintenance/Hash", &EtcdService::hash);
   method("/etcdserverpb.Maintenance/HashKV", &EtcdService::hash_kv);
   method("/etcdserverpb.Maintenance/MoveLeader", &EtcdService::move_leader);
   method("/etcdserverpb.Maintenance/Downgrade", &EtcdService::downgrade);
-  method("/etcdserverpb.Auth/AuthStatus", &EtcdService::auth_status);
-  method("/etcdserverpb.Auth/Authenticate", &EtcdService::auth_disabled);
 }
 
 void EtcdService::write_alarms(Writer& out, int64_t only) const {
@@ -30,10 +28,12 @@ void EtcdService::write_alarms(Writer& out, int64_t only) const {
   }
 }
 
-void EtcdService::alarm(std::string_view message, Responder responder) {
+void EtcdService::alarm(const Caller& caller, std::string_view message, Responder responder) {
   auto fields = decode_fields(message);
   if (!fields) return responder->fail(to_status(fields.error()));
   int64_t action = fields->number(1), which = fields->number(3);
+  if (auto refused = caller.refuse(action == 0 ? Needs::kUser : Needs::kRoot))
+    return responder->fail(to_status(*refused));
   auto member = uint64_t(fields->number(2));
   bool ours = member == 0 || member == ids_.member;
   if (action == 0 || !ours || which < 1 || which > 2) {
@@ -124,17 +124,6 @@ void EtcdService::downgrade(std::string_view message, Responder responder) {
   responder->fail({StatusCode::kInvalidArgument, "etcdserver: invalid downgrade target version"});
 }
 
-void EtcdService::auth_status(std::string_view, Responder responder) {
-  Writer out;
-  write_header(out, ids_, store_.revision());
-  out.number(3, 1);
-  responder->reply(out.take());
-}
-
-void EtcdService::auth_disabled(std::string_view, Responder responder) {
-  responder->fail({StatusCode::kFailedPrecondition, "etcdserver: authentication is not enabled"});
-}
-
 void EtcdService::make_metrics() {
   metrics::Registry& registry = *options_.metrics;
   registry.gauge("etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.").set(1);
@@ -151,9 +140,11 @@ void EtcdService::make_metrics() {
   auto& streams = registry.gauge("etcd_debugging_mvcc_watch_stream_total", "Total number of watch streams.");
   auto& applied = registry.gauge("etcd_server_proposals_applied_total", "The number of revisions applied.");
   auto& committed = registry.gauge("etcd_server_proposals_committed_total", "The number of revisions committed.");
-  registry.on_scrape([this, &size, &used, &quota, &keys, &current, &compacted, &watchers, &slow, &streams, &applied,
+  auto& auth = registry.gauge("etcd_debugging_auth_revision", "The current revision of auth store.");
+  registry.on_scrape([this, &auth, &size, &used, &quota, &keys, &current, &compacted, &watchers, &slow, &streams, &applied,
                       &committed] {
     Status status = store_.try_status();
+    auth.set(double(guard_.state().revision));
     size.set(double(status.db_size_bytes));
     used.set(double(status.live_bytes));
     quota.set(double(store_.quota_bytes()));

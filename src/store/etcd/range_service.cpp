@@ -25,9 +25,10 @@ awaitable<void> wait_for_room(async::Loop& loop, net::grpc::UnaryResponder& resp
 
 }  // namespace
 
-void EtcdService::range(std::string_view message, Responder responder) {
+void EtcdService::range(const Caller& caller, std::string_view message, Responder responder) {
   auto request = decode_range(message);
   if (!request) return responder->fail(to_status(request.error()));
+  if (auto refused = caller.refuse(*request)) return responder->fail(to_status(*refused));
   if (RangeAnswer::suits(*request, store_)) {
     tasks_.spawn("range", large_range(std::move(*request), std::move(responder)));
     return;
@@ -69,6 +70,7 @@ awaitable<net::grpc::Status> EtcdService::range_stream(net::grpc::ServerStream& 
   if (!message->has_value()) co_return net::grpc::Status{StatusCode::kInternal, "no request"};
   auto request = decode_range(**message);
   if (!request) co_return to_status(request.error());
+  if (auto refused = Caller(guard_, stream.info()).refuse(*request)) co_return to_status(*refused);
   if (request->target != RangeRequest::Target::kKey || request->order == RangeRequest::Order::kDescend)
     co_return net::grpc::Status{StatusCode::kUnimplemented, "RangeStream does not support custom sort orders"};
   if (request->min_mod_revision != 0 || request->max_mod_revision != 0 || request->min_create_revision != 0 ||

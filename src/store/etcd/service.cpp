@@ -1,5 +1,7 @@
 #include "store/etcd/service.h"
 
+#include "base/log.h"
+#include "base/random.h"
 #include "store/etcd/gateway/gateway.h"
 #include "store/etcd/watch_stream.h"
 #include "store/mvcc/errors.h"
@@ -11,7 +13,19 @@ using net::grpc::StatusCode;
 
 namespace {
 constexpr size_t kGrpcOverheadBytes = 512 * 1024;  // embed/config.go: what may be around a request of the largest size
+constexpr Duration kTokenLife = std::chrono::seconds(300);
+
+std::unique_ptr<auth::Tokens> make_tokens(const Clock& clock, const EtcdOptions& options) {
+  return options.make_tokens ? options.make_tokens(clock) : auth::make_simple_tokens(clock, kTokenLife, secure_bytes);
 }
+
+Result<void> load(Guard& guard) {
+  auto loaded = guard.load();
+  if (!loaded) log::error("auth", "the users and roles are lost: all is refused", {{"why", to_string(loaded.error())}});
+  return loaded;
+}
+
+}  // namespace
 
 net::grpc::Status to_status(const Error& error) {
   StatusCode code = StatusCode::kUnknown;
@@ -41,6 +55,9 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
       store_(store),
       options_(std::move(options)),
       ids_{store.identity().cluster, store.identity().member, 2},
+      guard_(loop, store, make_tokens(loop.clock(), options_), options_.guard),
+      auth_loaded_(load(guard_)),
+      auth_(guard_, store, ids_, methods_),
       tasks_(loop) {
   add_kv();
   add_watch();
@@ -64,10 +81,19 @@ net::grpc::ServerOptions EtcdService::server_options() {
   return options;
 }
 
-void EtcdService::method(std::string path, Method method) {
-  methods_.unary(std::move(path), [this, method](const net::grpc::CallInfo&, std::string_view message, Responder responder) {
-    (this->*method)(message, std::move(responder));
-  });
+void EtcdService::method(std::string path, Method method, Needs needs) {
+  methods_.unary(std::move(path),
+                 [this, method, needs](const net::grpc::CallInfo& info, std::string_view message, Responder responder) {
+                   if (auto refused = Caller(guard_, info).refuse(needs)) return responder->fail(to_status(*refused));
+                   (this->*method)(message, std::move(responder));
+                 });
+}
+
+void EtcdService::method(std::string path, CheckingMethod method) {
+  methods_.unary(std::move(path),
+                 [this, method](const net::grpc::CallInfo& info, std::string_view message, Responder responder) {
+                   (this->*method)(Caller(guard_, info), message, std::move(responder));
+                 });
 }
 
 void EtcdService::add_watch() {
@@ -76,7 +102,7 @@ void EtcdService::add_watch() {
                      [this](net::grpc::ServerStream& stream) { return lease_keep_alive(stream); });
   methods_.streaming("/grpc.health.v1.Health/Watch",
                      [this](net::grpc::ServerStream& stream) { return health_watch(stream); });
-  method("/grpc.health.v1.Health/Check", &EtcdService::health_check);
+  method("/grpc.health.v1.Health/Check", &EtcdService::health_check, Needs::kNothing);
 }
 
 void EtcdService::add_kv() {
@@ -115,26 +141,30 @@ Callback<Revision> reply_with_header(Ids ids, std::unique_ptr<net::grpc::UnaryRe
 
 }  // namespace
 
-void EtcdService::put(std::string_view message, Responder responder) {
+void EtcdService::put(const Caller& caller, std::string_view message, Responder responder) {
   auto request = decode_put(message);
   if (!request) return responder->fail(to_status(request.error()));
   if (auto checked = mvcc::check(*request); !checked) return responder->fail(to_status(checked.error()));
+  if (auto refused = caller.refuse(*request)) return responder->fail(to_status(*refused));
   if (too_large(message, responder)) return;
   store_.submit(std::move(*request), reply_with<PutResponse>(ids_, std::move(responder)));
 }
 
-void EtcdService::delete_range(std::string_view message, Responder responder) {
+void EtcdService::delete_range(const Caller& caller, std::string_view message, Responder responder) {
   auto request = decode_delete(message);
   if (!request) return responder->fail(to_status(request.error()));
+  if (auto checked = mvcc::check(*request); !checked) return responder->fail(to_status(checked.error()));
+  if (auto refused = caller.refuse(*request)) return responder->fail(to_status(*refused));
   if (too_large(message, responder)) return;
   store_.submit(std::move(*request), reply_with<DeleteRangeResponse>(ids_, std::move(responder)));
 }
 
-void EtcdService::txn(std::string_view message, Responder responder) {
+void EtcdService::txn(const Caller& caller, std::string_view message, Responder responder) {
   auto request = decode_txn(message);
   if (!request) return responder->fail(to_status(request.error()));
   if (auto checked = mvcc::check(*request, options_.max_txn_ops); !checked)
     return responder->fail(to_status(checked.error()));
+  if (auto refused = caller.refuse(*request)) return responder->fail(to_status(*refused));
   if (too_large(message, responder)) return;
   store_.submit(std::move(*request), reply_with<TxnResponse>(ids_, std::move(responder)));
 }

@@ -15,6 +15,8 @@
 #include "base/metrics.h"
 #include "net/grpc.h"
 #include "store/embedded.h"
+#include "store/etcd/auth_service.h"
+#include "store/etcd/caller.h"
 #include "store/etcd/messages.h"
 #include "store/etcd/methods.h"
 
@@ -35,6 +37,9 @@ struct EtcdOptions {
   metrics::Registry* metrics = nullptr;      // null: /metrics is empty
   std::vector<std::string> cors = {"*"};     // origins whose pages may read answers
   std::vector<std::string> host_whitelist = {"*"};  // names that an HTTP request without TLS may be for
+  GuardOptions guard;
+  // Of this clock; null: simple ones that live for five minutes.
+  std::function<std::unique_ptr<auth::Tokens>(const Clock& clock)> make_tokens;
 };
 
 // The API level whose rules the service follows, where clients ask for one.
@@ -53,40 +58,43 @@ class EtcdService {
   // The HTTP side of the port (A.13): /version, /health, /livez, /readyz, /metrics, and JSON under /v3/.
   awaitable<void> http(net::Request& request, net::ResponseWriter& writer);
   awaitable<void> stop();
+  // Whether the users and roles that the store holds were understood. When not (kDataLoss), every call is refused.
+  const Result<void>& auth_loaded() const { return auth_loaded_; }
 
  private:
   friend class WatchStream;
   using Method = void (EtcdService::*)(std::string_view message, Responder responder);
+  using CheckingMethod = void (EtcdService::*)(const Caller& caller, std::string_view message, Responder responder);
 
   void add_kv();
   void add_lease();
   void add_maintenance();
   void add_watch();
-  void method(std::string path, Method method);
+  void method(std::string path, Method method, Needs needs = Needs::kRoot);
+  // One that asks of its caller what depends on the request.
+  void method(std::string path, CheckingMethod method);
 
-  void range(std::string_view message, Responder responder);
-  void put(std::string_view message, Responder responder);
-  void delete_range(std::string_view message, Responder responder);
-  void txn(std::string_view message, Responder responder);
+  void range(const Caller& caller, std::string_view message, Responder responder);
+  void put(const Caller& caller, std::string_view message, Responder responder);
+  void delete_range(const Caller& caller, std::string_view message, Responder responder);
+  void txn(const Caller& caller, std::string_view message, Responder responder);
   void compact(std::string_view message, Responder responder);
   void lease_grant(std::string_view message, Responder responder);
-  void lease_revoke(std::string_view message, Responder responder);
-  void lease_time_to_live(std::string_view message, Responder responder);
-  void lease_leases(std::string_view message, Responder responder);
+  void lease_revoke(const Caller& caller, std::string_view message, Responder responder);
+  void lease_time_to_live(const Caller& caller, std::string_view message, Responder responder);
+  void lease_leases(const Caller& caller, std::string_view message, Responder responder);
   void member_list(std::string_view message, Responder responder);
   void member_add(std::string_view message, Responder responder);
   void member_remove(std::string_view message, Responder responder);
   void member_update(std::string_view message, Responder responder);
   void member_promote(std::string_view message, Responder responder);
-  void alarm(std::string_view message, Responder responder);
+  void alarm(const Caller& caller, std::string_view message, Responder responder);
   void status(std::string_view message, Responder responder);
   void defragment(std::string_view message, Responder responder);
   void hash(std::string_view message, Responder responder);
   void hash_kv(std::string_view message, Responder responder);
   void move_leader(std::string_view message, Responder responder);
   void downgrade(std::string_view message, Responder responder);
-  void auth_status(std::string_view message, Responder responder);
-  void auth_disabled(std::string_view message, Responder responder);
   void health_check(std::string_view message, Responder responder);
 
   awaitable<void> large_range(RangeRequest request, Responder responder);
@@ -107,6 +115,9 @@ class EtcdService {
   const EtcdOptions options_;
   const Ids ids_;
   Methods methods_;
+  Guard guard_;
+  const Result<void> auth_loaded_;
+  AuthService auth_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::set<WatchStream*> streams_;
   async::TaskGroup tasks_;

@@ -6,6 +6,15 @@ namespace rs::store::etcd {
 namespace {
 constexpr size_t kOpenBytes = 32 << 10;    // of small messages gathered for one write
 constexpr size_t kSharedBytes = 2 << 10;   // larger events are not copied
+
+// A refusal as etcd words it here: the status as grpc-go prints one (rpctypes.ErrGRPCPermissionDenied.Error()).
+std::string refusal_text(const Error& error) {
+  std::string_view code = error.code == Code::kForbidden      ? "PermissionDenied"
+                          : error.code == Code::kUnauthorized ? "Unauthenticated"
+                                                              : "InvalidArgument";
+  return fmt::format("rpc error: code = {} desc = {}", code, error.message);
+}
+
 }  // namespace
 
 WatchStream::WatchStream(EtcdService& service, net::grpc::ServerStream& stream)
@@ -124,6 +133,9 @@ void WatchStream::create(WatchMessage message) {
   mvcc::KeyRange range{request.key, request.range_end};
   if (range.empty()) return refuse("mvcc: watcher range is empty");
   if (request.start_revision < 0) return refuse("etcdserver: mvcc: required revision has been compacted");
+  if (auto refused = Caller(service_.guard_, stream_.info()).refuse_keys(auth::Permission::Type::kRead, request.key,
+                                                                            request.range_end))
+    return refuse(refusal_text(*refused));
   int64_t id = message.watch_id;
   if (id == 0) {
     while (watchers_.contains(next_id_)) ++next_id_;
