@@ -25,7 +25,8 @@ struct CommandLine {
 
 std::vector<Scenario> all_scenarios() {
   std::vector<Scenario> all;
-  for (auto part : {put_scenarios, range_scenarios}) {
+  for (auto part : {put_scenarios, range_scenarios, txn_scenarios, memory_scenarios,
+                    fanout_scenarios, list_scenarios, pause_scenarios}) {
     for (Scenario& scenario : part()) all.push_back(scenario);
   }
   return all;

@@ -111,28 +111,4 @@ LoadResult run_load(ServerProcess& server, const ClosedLoad& load, Figures* figu
   return result;
 }
 
-std::string random_bytes(size_t bytes, uint64_t seed) {
-  std::string out(bytes, 0);
-  for (char& c : out) c = char(next_random(seed));
-  return out;
-}
-
-// binary.PutVarint into 8 zero bytes, as `benchmark put` does.
-std::string bench_key(uint64_t number) {
-  std::string key(8, 0);
-  uint64_t value = number << 1;
-  size_t i = 0;
-  for (; value >= 0x80 && i < 7; value >>= 7) key[i++] = char(value | 0x80);
-  key[i] = char(value & 0x7f);
-  return key;
-}
-
-// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators).
-uint64_t next_random(uint64_t& state) {
-  uint64_t z = state += 0x9e3779b97f4a7c15;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
 }  // namespace rs::bench

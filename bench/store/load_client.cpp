@@ -55,6 +55,10 @@ int64_t now_ns() {
   return int64_t(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
+void StreamHandler::on_fail(const Stream&, int status, const std::string& message) {
+  throw BenchError(fmt::format("a call failed, status {}: {}", status, message));
+}
+
 Connection::Connection(Loop& loop, const std::string& host, uint16_t port)
     : loop_(loop), authority_(fmt::format("{}:{}", host, port)) {
   sockaddr_in address{};
@@ -362,15 +366,14 @@ void Connection::read_messages(size_t index, std::string_view data) {
 void Connection::on_headers(uint32_t stream_id, std::string_view block, bool end) {
   size_t index = find(stream_id);
   if (end && !ok_trailers_.empty() && block == ok_trailers_) {
-    if (index < streams_.size()) finish(index);
+    if (index < streams_.size()) finish(index, 0, {});
     return;
   }
   std::string message;
   int status = inflate(block, message);
   if (!end || index == streams_.size()) return;
-  if (status != 0) throw BenchError(fmt::format("a call failed, status {}: {}", status, message));
-  if (indexed_fields_only(block)) ok_trailers_ = block;
-  finish(index);
+  if (status == 0 && indexed_fields_only(block)) ok_trailers_ = block;
+  finish(index, status, message);
 }
 
 int Connection::inflate(std::string_view block, std::string& message) {
@@ -398,12 +401,16 @@ int Connection::inflate(std::string_view block, std::string& message) {
   return status;
 }
 
-void Connection::finish(size_t index) {
+void Connection::finish(size_t index, int status, const std::string& message) {
   Stream stream = streams_[index].stream;
   StreamHandler* handler = streams_[index].handler;
   if (index + 1 != streams_.size()) streams_[index] = std::move(streams_.back());
   streams_.pop_back();
-  handler->on_end(stream);
+  if (status == 0) {
+    handler->on_end(stream);
+  } else {
+    handler->on_fail(stream, status, message);
+  }
 }
 
 Loop::Loop() : epoll_(::epoll_create1(EPOLL_CLOEXEC)), scratch_(256 << 10) {}
@@ -427,7 +434,8 @@ void Loop::poll(int64_t until_ns) {
   if (g_stop_signal != 0) throw BenchError("stopped by a signal");
   epoll_event events[256];
   int64_t wait_ns = std::clamp<int64_t>(until_ns - now_ns(), 0, 100'000'000);
-  int n = ::epoll_wait(epoll_, events, std::size(events), int((wait_ns + 999'999) / 1'000'000));
+  timespec wait{.tv_sec = 0, .tv_nsec = wait_ns};
+  int n = ::epoll_pwait2(epoll_, events, std::size(events), &wait, nullptr);
   for (int i = 0; i < n; ++i)
     static_cast<Connection*>(events[i].data.ptr)->on_event(events[i].events);
 }

@@ -44,8 +44,10 @@ class StreamHandler {
   virtual ~StreamHandler() = default;
   // message points into the receive buffer; empty when the connection is told to count only.
   virtual void on_message(Stream& stream, std::string_view message) = 0;
-  // Only for status 0; anything else throws BenchError. May start another call.
+  // Ended with status 0. May start another call.
   virtual void on_end(const Stream&) {}
+  // Ended with another status. Unless overridden: throws BenchError.
+  virtual void on_fail(const Stream& stream, int status, const std::string& message);
 };
 
 class Connection {
@@ -99,7 +101,7 @@ class Connection {
   void on_headers(uint32_t stream_id, std::string_view block, bool end);
   int inflate(std::string_view block, std::string& message);
   void on_settings(std::string_view payload);
-  void finish(size_t index);
+  void finish(size_t index, int status, const std::string& message);
   size_t find(uint32_t stream_id) const;
 
   Loop& loop_;

@@ -5,11 +5,9 @@
 namespace rs::bench {
 namespace {
 
-constexpr const char* kPut = "/etcdserverpb.KV/Put";
-
 ClosedLoad puts(const Options& options, uint32_t connections, uint32_t clients) {
   ClosedLoad load;
-  load.path = kPut;
+  load.path = kPutPath;
   load.connections = connections;
   load.clients = clients;
   load.seconds = options.seconds;
@@ -17,11 +15,13 @@ ClosedLoad puts(const Options& options, uint32_t connections, uint32_t clients) 
   uint64_t random = 7, number = 0;
   std::string message = store::etcd::encode(
       store::PutRequest{.key = bench_key(0), .value = random_bytes(options.value_bytes, 1)});
-  // The key is 8 bytes after a tag and a length: only they change.
-  load.next = [=, sequential = options.sequential, keys = options.keys](uint32_t,
-                                                                        std::string& out) mutable {
+  // The key is 8 bytes after a tag and a length; the value ends the message.
+  load.next = [=, values = Values(options.value_bytes), sequential = options.sequential,
+               keys = options.keys](uint32_t, std::string& out) mutable {
     out = message;
     out.replace(2, 8, bench_key((sequential ? number++ : next_random(random)) % keys));
+    std::string_view value = values.next();
+    out.replace(out.size() - value.size(), value.size(), value);
   };
   return load;
 }

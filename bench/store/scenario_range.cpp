@@ -5,13 +5,11 @@
 namespace rs::bench {
 namespace {
 
-constexpr const char* kRange = "/etcdserverpb.KV/Range";
-constexpr const char* kPut = "/etcdserverpb.KV/Put";
 constexpr uint64_t kPutsBefore = 40'000;
 
 void put_first(const Options& options, ServerProcess& server, uint64_t count, uint64_t keys) {
   ClosedLoad load;
-  load.path = kPut;
+  load.path = kPutPath;
   load.connections = std::min<uint32_t>(options.connections, 32);
   load.clients = uint32_t(std::min<uint64_t>(options.clients, count));
   load.operations = count;
@@ -24,7 +22,7 @@ void put_first(const Options& options, ServerProcess& server, uint64_t count, ui
 
 void ranges(const Options& options, ServerProcess& server, uint64_t keys, Figures& figures) {
   ClosedLoad load;
-  load.path = kRange;
+  load.path = kRangePath;
   load.connections = options.connections;
   load.clients = options.clients;
   load.seconds = options.seconds;
