@@ -39,7 +39,6 @@ Headers status_trailers(const Status& status) {
 // Ends a call that has sent nothing yet: headers only ("Trailers-Only").
 void end_without_message(ServerExchange& exchange, const Status& status) {
   if (!exchange.connection) return;
-  exchange.session->answered = true;
   const Headers trailers = status_trailers(status);
   h2::Fields fields = response_fields();
   for (const auto& [name, value] : trailers) h2::add_field(fields, name, value);
@@ -94,7 +93,6 @@ class Responder final : public UnaryResponder {
     const auto exchange = std::move(exchange_);
     if (!exchange || !exchange->connection) return;
     auto& connection = *exchange->connection;
-    exchange->session->answered = true;
     connection.respond(*exchange, response_fields(), false);
     std::string framed;
     framed.reserve(kPrefixBytes + (message.size() <= 4096 ? message.size() : 0));
@@ -117,7 +115,6 @@ class Responder final : public UnaryResponder {
   void begin(size_t message_bytes) override {
     if (cancelled()) return;
     auto& connection = *exchange_->connection;
-    exchange_->session->answered = true;
     connection.respond(*exchange_, response_fields(), false);
     std::string prefix;
     write_prefix(prefix, message_bytes);
@@ -246,7 +243,6 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
       waiting_ = false;
     }
     if (gone_) co_return fail(Code::kUnavailable, "the client has gone");
-    session_->answered = true;
     if (!std::exchange(began_, true)) exchange_->connection->respond(*exchange_, response_fields(), false);
     exchange_->connection->push(*exchange_, std::move(bytes));
     co_return Result<void>{};

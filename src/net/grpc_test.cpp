@@ -228,6 +228,59 @@ TEST(Grpc, TooManyPingsEndTheConnection) {
   run(f.loop, pings(f));
 }
 
+std::string h2_frame(std::string_view payload, char type, char flags, char stream) {
+  std::string out{char(payload.size() >> 16), char(payload.size() >> 8), char(payload.size()), type, flags, 0, 0, 0, stream};
+  return out.append(payload);
+}
+
+// grpc-go measures the connection with a PING whenever data came in (its BDP estimator), which its own server allows.
+awaitable<void> pings_while_reading(Fixture& f) {
+  std::string fields;
+  for (auto [name, value] : std::initializer_list<std::pair<std::string_view, std::string_view>>{
+           {":method", "POST"}, {":scheme", "http"}, {":path", "/test.Echo/Flood"}, {"content-type", "application/grpc"}}) {
+    fields.append({0, char(name.size())}).append(name).append({char(value.size())}).append(value);
+  }
+  std::string bytes = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2_frame({"\0\4\x40\0\0\0", 6}, 4, 0, 0) +
+                      h2_frame({"\x40\0\0\0", 4}, 8, 0, 0);
+  for (char id : {1, 3, 5, 7}) bytes += h2_frame(fields, 1, 4, id) + h2_frame({"\0\0\0\0\0", 5}, 0, 1, id);
+  auto stream = co_await f.network.connect(f.address, 5s);
+  EXPECT_TRUE((co_await (*stream)->write(bytes)).has_value());
+  const std::string ping = h2_frame("abcdefgh", 6, 0, 0);
+  std::string buffer(64 << 10, 0), frames;
+  size_t data = 0, answered = 0;
+  bool outstanding = false;
+  while (data < 40'000'000) {  // what four Floods send
+    auto count = co_await (*stream)->read(asio::buffer(buffer));
+    EXPECT_TRUE(count && *count > 0) << data;
+    if (!count || *count == 0) break;
+    frames.append(buffer, 0, *count);
+    size_t offset = 0;
+    auto byte = [&](size_t i) { return size_t(uint8_t(frames[offset + i])); };
+    while (frames.size() >= offset + 9) {
+      const size_t length = byte(0) << 16 | byte(1) << 8 | byte(2), type = byte(3);
+      if (frames.size() < offset + 9 + length) break;
+      EXPECT_NE(type, 7u) << frames.substr(offset + 17, length - 8);  // GOAWAY
+      if (type == 6) {
+        outstanding = false;
+        ++answered;
+      } else if (type == 0) {
+        data += length;
+        if (!std::exchange(outstanding, true)) EXPECT_TRUE((co_await (*stream)->write(ping)).has_value());
+      }
+      offset += 9 + length;
+    }
+    frames.erase(0, offset);
+  }
+  EXPECT_GT(answered, 3u);
+  (*stream)->close();
+  co_await f.server.stop(1s);
+}
+
+TEST(Grpc, PingsBetweenTheDataOfAnAnswerAreNotTooMany) {
+  Fixture f;
+  run(f.loop, pings_while_reading(f));
+}
+
 TEST(GrpcMessage, TimeoutsBothWays) {
   EXPECT_EQ(write_timeout(1500ms), "1500m");
   EXPECT_EQ(*parse_timeout("1500m"), Duration(1500ms));

@@ -198,8 +198,9 @@ struct Connection::Callbacks {
     return 0;
   }
 
-  // The answer is complete before the request: what the client still sends has no reader (RFC 9113 8.1).
   static int sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) self(user).sent_ = true;
+    // The answer is complete before the request: what the client still sends has no reader (RFC 9113 8.1).
     if (!self(user).settings_.server || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 ||
         (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))
       return 0;

@@ -104,6 +104,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool usable() const { return !over_ && !going_away_; }
   bool over() const { return over_; }
   MonoTime last_read() const { return last_read_; }
+  bool take_sent() { return std::exchange(sent_, false); }  // HEADERS or DATA since the last call
   Stream& stream() { return *stream_; }
   std::vector<std::shared_ptr<Exchange>> open_exchanges() const;
   async::Loop& loop;
@@ -126,7 +127,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   nghttp2_session* session_ = nullptr;
   std::unordered_map<int32_t, std::shared_ptr<Exchange>> exchanges_;
   async::Event wake_;
-  bool waiting_ = false, over_ = false, going_away_ = false, close_when_sent_ = false;
+  bool waiting_ = false, sent_ = false, over_ = false, going_away_ = false, close_when_sent_ = false;
   std::string output_;
   std::vector<Piece> pieces_;
   size_t output_bytes_ = 0;

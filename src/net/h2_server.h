@@ -57,7 +57,6 @@ class ServerSession final : public ServerConnection, public h2::Owner, public st
   std::shared_ptr<const PeerCertificate> certificate;
   Address peer;
   size_t buffered = 0;   // bytes of request bodies under way
-  bool answered = false; // something was sent since the last ping
 
  private:
   std::string first_bytes_;

@@ -119,7 +119,6 @@ class HttpSink final : public ServerSink, public ResponseWriter, public std::ena
 
   void begin(int status, const Headers& headers, const std::string& length, bool end) {
     started_ = true;
-    session_->answered = true;
     const std::string code = std::to_string(status);
     h2::Fields fields;
     fields.reserve(headers.size() + 3);
@@ -279,8 +278,7 @@ bool ServerSession::ping_allowed() {
   if (!core->grpc) return true;
   const MonoTime now = core->loop.now();
   const Duration least = connection->streams() == 0 ? kPingWithoutStreams : grpc::min_ping_interval(*core->grpc);
-  if (answered) {
-    answered = false;
+  if (connection->take_sent()) {
     ping_strikes_ = 0;
   } else if (last_ping_.since_epoch.count() != 0 && now - last_ping_ < least) {
     ++ping_strikes_;
