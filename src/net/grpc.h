@@ -68,6 +68,14 @@ void append_prefix(std::string& out, size_t message_bytes);
 // The call ends with the returned status. Cancelled when the client goes away.
 using StreamHandler = std::function<awaitable<Status>(ServerStream& stream)>;
 
+// What became of the calls of one method. Plain numbers of the server's loop: an increment each.
+struct CallCounts {
+  uint64_t started = 0;
+  uint64_t messages_received = 0, messages_sent = 0;
+  uint64_t bytes_received = 0, bytes_sent = 0;  // of messages, without what frames them
+  std::array<uint64_t, 17> handled{};           // by StatusCode
+};
+
 struct ServerOptions {
   size_t message_bytes = 2 << 20;               // larger: kResourceExhausted, as grpc-go words it
   size_t concurrent_streams = 1u << 31;
@@ -81,8 +89,9 @@ class Server {
  public:
   Server(async::Loop& loop, ServerOptions options);
   ~Server();
-  void unary(std::string path, UnaryHandler handler);    // "/etcdserverpb.KV/Range"; before serve()
-  void streaming(std::string path, StreamHandler handler);
+  // "/etcdserverpb.KV/Range"; before serve(). counts, when given, outlives the server; servers of one loop may share it.
+  void unary(std::string path, UnaryHandler handler, CallCounts* counts = nullptr);
+  void streaming(std::string path, StreamHandler handler, CallCounts* counts = nullptr);
   void serve(std::unique_ptr<Listener> listener);
   awaitable<void> stop(Duration grace);
   struct Impl;

@@ -9,8 +9,14 @@ class Routes {
  public:
   explicit Routes(ServerOptions o) : options(std::move(o)) {}
   ServerOptions options;
-  std::unordered_map<std::string, UnaryHandler> unary;
-  std::unordered_map<std::string, StreamHandler> streaming;
+  template <class Handler>
+  struct Method {
+    Handler handler;
+    CallCounts* counts;
+  };
+  std::unordered_map<std::string, Method<UnaryHandler>> unary;
+  std::unordered_map<std::string, Method<StreamHandler>> streaming;
+  CallCounts uncounted;  // of methods whose calls nobody asks about
   std::unordered_set<std::string> services;
 };
 
@@ -45,21 +51,70 @@ void end_without_message(ServerExchange& exchange, const Status& status) {
   exchange.connection->respond(exchange, fields, true);
 }
 
+void count_end(CallCounts& counts, StatusCode code) {
+  ++counts.handled[std::min(static_cast<size_t>(code), counts.handled.size() - 1)];
+}
+
+void count_received(CallCounts& counts, size_t bytes) {
+  ++counts.messages_received;
+  counts.bytes_received += bytes;
+}
+
+void count_sent(CallCounts& counts, size_t bytes) {
+  ++counts.messages_sent;
+  counts.bytes_sent += bytes;
+}
+
+// Counts the messages of a stream of framed bytes, which may be cut anywhere.
+class FrameCounter {
+ public:
+  void count(std::string_view bytes, CallCounts& counts) {
+    while (!bytes.empty()) {
+      const size_t taken = std::min(bytes.size(), left_ > 0 ? left_ : kPrefixBytes - prefix_bytes_);
+      if (left_ > 0) {
+        left_ -= taken;
+      } else {
+        for (char c : bytes.substr(0, taken)) length_ = length_ << 8 | static_cast<uint8_t>(c);
+        prefix_bytes_ += taken;
+      }
+      bytes.remove_prefix(taken);
+      if (prefix_bytes_ < kPrefixBytes) continue;
+      prefix_bytes_ = 0;
+      left_ = length_;  // the flag before it has been shifted out
+      length_ = 0;
+      count_sent(counts, left_);
+    }
+  }
+
+ private:
+  uint32_t length_ = 0;
+  size_t prefix_bytes_ = 0, left_ = 0;
+};
+
 // One unary call. Lives from its headers to its answer; the answer may come from anywhere on the loop, later.
 class UnaryCall final : public ServerSink {
  public:
-  UnaryCall(std::shared_ptr<ServerExchange> exchange, const UnaryHandler& handler, CallInfo info, size_t limit)
-      : exchange_(std::move(exchange)), handler_(handler), info_(std::move(info)), reader_(limit) {}
+  UnaryCall(std::shared_ptr<ServerExchange> exchange, const Routes::Method<UnaryHandler>& method, CallInfo info,
+            size_t limit)
+      : exchange_(std::move(exchange)), method_(method), info_(std::move(info)), reader_(limit) {}
 
   void data(std::string_view bytes) override;
   void end() override;
   void closed() override {
     auto& buffered = exchange_->session->buffered;
     buffered -= std::min(buffered, received_);
+    if (called_) answered(StatusCode::kCancelled);  // unless it was before
     if (on_drained) on_drained();
   }
   void drained() override {
     if (on_drained) on_drained();
+  }
+  void answered(StatusCode code) {
+    if (!std::exchange(answered_, true)) count_end(*method_.counts, code);
+  }
+  void answered_with(size_t message_bytes) {
+    answered(StatusCode::kOk);
+    count_sent(*method_.counts, message_bytes);
   }
   std::function<void()> on_drained;
 
@@ -69,12 +124,12 @@ class UnaryCall final : public ServerSink {
     end_without_message(*exchange_, status);
   }
   std::shared_ptr<ServerExchange> exchange_;
-  const UnaryHandler& handler_;
+  const Routes::Method<UnaryHandler>& method_;
   CallInfo info_;
   MessageReader reader_;
   std::optional<std::string> message_;
   size_t received_ = 0;
-  bool done_ = false;
+  bool done_ = false, called_ = false, answered_ = false;
 };
 
 class Responder final : public UnaryResponder {
@@ -86,6 +141,7 @@ class Responder final : public UnaryResponder {
       on_drained({});
       exchange_->connection->reset(*exchange_, NGHTTP2_INTERNAL_ERROR);
     } else {
+      if (UnaryCall* call = call_of(*exchange_)) call->answered(StatusCode::kInternal);
       end_without_message(*exchange_, {StatusCode::kInternal, "the handler gave no answer"});
     }
   }
@@ -93,6 +149,7 @@ class Responder final : public UnaryResponder {
     const auto exchange = std::move(exchange_);
     if (!exchange || !exchange->connection) return;
     auto& connection = *exchange->connection;
+    if (UnaryCall* call = call_of(*exchange)) call->answered_with(message.size());
     connection.respond(*exchange, response_fields(), false);
     std::string framed;
     framed.reserve(kPrefixBytes + (message.size() <= 4096 ? message.size() : 0));
@@ -108,7 +165,9 @@ class Responder final : public UnaryResponder {
   }
   void fail(Status status) override {
     const auto exchange = std::move(exchange_);
-    if (exchange) end_without_message(*exchange, status);
+    if (!exchange || !exchange->connection) return;
+    if (UnaryCall* call = call_of(*exchange)) call->answered(status.code);
+    end_without_message(*exchange, status);
   }
   bool cancelled() const override { return !exchange_ || !exchange_->connection; }
 
@@ -119,7 +178,7 @@ class Responder final : public UnaryResponder {
     std::string prefix;
     write_prefix(prefix, message_bytes);
     connection.push(*exchange_, std::make_shared<const std::string>(std::move(prefix)));
-    awaited_ = message_bytes;
+    awaited_ = message_bytes_ = message_bytes;
   }
   void piece(std::string bytes) override {
     if (cancelled()) return;
@@ -128,19 +187,22 @@ class Responder final : public UnaryResponder {
     auto& connection = *exchange_->connection;
     connection.push(*exchange_, std::make_shared<const std::string>(std::move(bytes)));
     if (awaited_ > 0) return;
+    if (UnaryCall* call = call_of(*exchange_)) call->answered_with(message_bytes_);
     on_drained({});
     connection.finish(*exchange_, {{"grpc-status", "0"}});
     exchange_.reset();
   }
   size_t unsent_bytes() const override { return exchange_ ? exchange_->unsent : 0; }
   void on_drained(std::function<void()> callback) override {
-    // The sink of an exchange that has a responder is its call.
-    if (exchange_ && exchange_->sink) static_cast<UnaryCall&>(*exchange_->sink).on_drained = std::move(callback);
+    UnaryCall* call = exchange_ ? call_of(*exchange_) : nullptr;
+    if (call != nullptr) call->on_drained = std::move(callback);
   }
 
  private:
+  // The sink of an exchange that has a responder is its call; null once the exchange is over.
+  static UnaryCall* call_of(ServerExchange& exchange) { return static_cast<UnaryCall*>(exchange.sink.get()); }
   std::shared_ptr<ServerExchange> exchange_;
-  size_t awaited_ = 0;  // of a message in pieces
+  size_t awaited_ = 0, message_bytes_ = 0;  // of a message in pieces
 };
 
 void UnaryCall::data(std::string_view bytes) {
@@ -164,18 +226,23 @@ void UnaryCall::end() {
   if (!message_ || !reader_.empty())
     return end_without_message(*exchange_, {StatusCode::kInternal, "a unary call needs exactly one message"});
   const std::string message = std::move(*message_);
-  handler_(info_, message, std::make_unique<Responder>(exchange_));
+  called_ = true;
+  ++method_.counts->started;
+  count_received(*method_.counts, message.size());
+  method_.handler(info_, message, std::make_unique<Responder>(exchange_));
 }
 
 // One streaming call: its handler is a task.
 class StreamCall final : public ServerSink, public ServerStream, public std::enable_shared_from_this<StreamCall> {
  public:
-  StreamCall(std::shared_ptr<ServerExchange> exchange, const StreamHandler& handler, CallInfo info, size_t limit)
-      : exchange_(std::move(exchange)), session_(exchange_->session), handler_(handler), info_(std::move(info)),
+  StreamCall(std::shared_ptr<ServerExchange> exchange, const Routes::Method<StreamHandler>& method, CallInfo info,
+             size_t limit)
+      : exchange_(std::move(exchange)), session_(exchange_->session), method_(method), info_(std::move(info)),
         reader_(limit), changed_(session_->core->loop) {}
 
   void start() {
     session_->handler_began();
+    ++method_.counts->started;
     task_ = session_->core->tasks.spawn("grpc stream", run(shared_from_this()));
   }
 
@@ -217,6 +284,7 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
       std::string message = std::move(messages_.front());
       messages_.pop_front();
       unread_ -= message.size() + kPrefixBytes;
+      count_received(*method_.counts, message.size());
       if (unconsumed_ > 0 && unread_ < kUnreadBytes && !gone_)
         exchange_->connection->consume(*exchange_, std::exchange(unconsumed_, 0));
       co_return std::optional<std::string>(std::move(message));
@@ -230,13 +298,20 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
   awaitable<Result<void>> write(std::shared_ptr<const std::string> message) override {
     std::string prefix;
     write_prefix(prefix, message->size());
-    auto begun = co_await write_framed(std::make_shared<const std::string>(std::move(prefix)));
+    auto begun = co_await send(std::make_shared<const std::string>(std::move(prefix)));
+    if (begun) count_sent(*method_.counts, message->size());
     // The prefix is on its way: its message follows whatever the room.
     if (begun && !message->empty()) exchange_->connection->push(*exchange_, std::move(message));
     co_return begun;
   }
 
   awaitable<Result<void>> write_framed(std::shared_ptr<const std::string> bytes) override {
+    frames_.count(*bytes, *method_.counts);
+    return send(std::move(bytes));
+  }
+
+ private:
+  awaitable<Result<void>> send(std::shared_ptr<const std::string> bytes) {
     while (!gone_ && exchange_->unsent >= ResponseWriter::kBufferLimit) {
       waiting_ = true;
       co_await changed_.wait();
@@ -248,13 +323,13 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
     co_return Result<void>{};
   }
 
- private:
-  awaitable<Result<Status>> call() { co_return co_await handler_(*this); }
+  awaitable<Result<Status>> call() { co_return co_await method_.handler(*this); }
 
   awaitable<void> run(std::shared_ptr<StreamCall> self) {
     struct Guard {
       StreamCall& s;
       ~Guard() {
+        if (!s.finished_) count_end(*s.method_.counts, StatusCode::kCancelled);
         if (!s.gone_ && !s.finished_) s.exchange_->connection->reset(*s.exchange_, NGHTTP2_CANCEL);
         s.session_->handler_ended();
       }
@@ -266,7 +341,7 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
                                                  "call", call());
       status = result ? *result : Status{StatusCode::kDeadlineExceeded, "context deadline exceeded"};
     } else {
-      status = co_await handler_(*this);
+      status = co_await method_.handler(*this);
     }
     if (error_.code != StatusCode::kOk) status = error_;
     finish(status);
@@ -274,6 +349,7 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
 
   void finish(const Status& status) {
     finished_ = true;
+    count_end(*method_.counts, status.code);
     if (gone_) return;
     if (!began_) return end_without_message(*exchange_, status);
     exchange_->connection->finish(*exchange_, status_trailers(status));
@@ -281,13 +357,14 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
 
   std::shared_ptr<ServerExchange> exchange_;
   std::shared_ptr<ServerSession> session_;
-  const StreamHandler& handler_;
+  const Routes::Method<StreamHandler>& method_;
   CallInfo info_;
   MessageReader reader_;
   async::Event changed_;
   async::TaskHandle task_;
   std::deque<std::string> messages_;
   size_t unread_ = 0, unconsumed_ = 0;
+  FrameCounter frames_;
   Status error_;
   bool began_ = false, finished_ = false, ended_ = false, gone_ = false, waiting_ = false;
 };
@@ -402,14 +479,14 @@ struct Server::Impl {
 Server::Server(async::Loop& loop, ServerOptions options) : impl_(new Impl(loop, std::move(options))) {}
 Server::~Server() = default;
 
-void Server::unary(std::string path, UnaryHandler handler) {
+void Server::unary(std::string path, UnaryHandler handler, CallCounts* counts) {
   impl_->add_service(path);
-  impl_->routes.unary[std::move(path)] = std::move(handler);
+  impl_->routes.unary[std::move(path)] = {std::move(handler), counts ? counts : &impl_->routes.uncounted};
 }
 
-void Server::streaming(std::string path, StreamHandler handler) {
+void Server::streaming(std::string path, StreamHandler handler, CallCounts* counts) {
   impl_->add_service(path);
-  impl_->routes.streaming[std::move(path)] = std::move(handler);
+  impl_->routes.streaming[std::move(path)] = {std::move(handler), counts ? counts : &impl_->routes.uncounted};
 }
 
 void Server::serve(std::unique_ptr<Listener> listener) { impl_->core->serve(std::move(listener)); }

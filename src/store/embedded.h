@@ -56,6 +56,14 @@ class Embedded : public Store {
   };
   virtual Result<Hash> hash_kv(Revision revision) = 0;
   virtual Revision revision() const = 0;
+  // What has happened since open(), for metrics; the machine counts operations itself.
+  struct Activity {
+    uint64_t proposals = 0;           // writes that were asked for; those not failed and not pending are durable
+    uint64_t proposals_failed = 0, proposals_pending = 0;
+    uint64_t slow_groups = 0;         // took longer than 100 ms to become durable
+    uint64_t leases_renewed = 0, leases_expired = 0;
+  };
+  virtual Activity activity() const = 0;
 
   // Ids that stay the same for the life of the directory.
   struct Identity {

@@ -14,6 +14,7 @@ constexpr size_t kHistoryBytes = 8 << 20;
 // Requests waiting for the disk; beyond it new ones are told to come back later (etcd's gap of 5000).
 constexpr size_t kMaxWaiters = 20'000;
 constexpr size_t kMaxWaitingBytes = 64 << 20;
+constexpr Duration kSlowGroup = std::chrono::milliseconds(100);  // etcd's --warning-apply-duration
 constexpr size_t kRevokesPerTick = 500;
 constexpr size_t kCompactKeysPerStep = 1000;
 constexpr size_t kFeedWatchersPerTurn = 4;
@@ -34,11 +35,29 @@ uint32_t crc32c(uint32_t crc, std::string_view bytes) {
   return ~crc;
 }
 
-metrics::Histogram* sync_histogram(const EmbeddedOptions& options) {
+// etcd's buckets (powers of two from a millisecond), and finer ones below.
+std::vector<double> disk_bounds() {
+  std::vector<double> bounds = {0.0001, 0.0002, 0.0003, 0.0005};
+  for (double bound = 0.001; bound < 9; bound *= 2) bounds.push_back(bound);
+  return bounds;
+}
+
+engine::CommitTimes commit_times(const EmbeddedOptions& options) {
+  if (options.metrics == nullptr) return {};
+  metrics::Registry& registry = *options.metrics;
+  return {.write_seconds = &registry.histogram("etcd_disk_backend_commit_duration_seconds",
+                                               "The latency distributions of writing a group of commits.", disk_bounds()),
+          .sync_seconds = &registry.histogram("etcd_disk_wal_fsync_duration_seconds",
+                                              "The latency distributions of writing a group with its one fsync.",
+                                              disk_bounds())};
+}
+
+metrics::Histogram* compaction_histogram(const EmbeddedOptions& options) {
   if (options.metrics == nullptr) return nullptr;
-  return &options.metrics->histogram("etcd_disk_wal_fsync_duration_seconds",
-                                     "The latency of a group of writes to the log, with its one fsync.",
-                                     metrics::latency_bounds(1));
+  std::vector<double> bounds;
+  for (double bound = 100; bound < 1e6; bound *= 2) bounds.push_back(bound);
+  return &options.metrics->histogram("etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
+                                     "Bucketed histogram of db compaction total duration.", bounds);
 }
 
 }  // namespace
@@ -73,7 +92,7 @@ EmbeddedStore::EmbeddedStore(async::Loop& loop, EmbeddedOptions options, std::un
       idle_(loop),
       tasks_(loop),
       reading_(std::make_unique<engine::Worker>(loop, "store-read")),
-      committer_(threaded ? engine::make_threaded_committer(loop, *engine_, sync_histogram(options_))
+      committer_(threaded ? engine::make_threaded_committer(loop, *engine_, commit_times(options_))
                           : engine::make_inline_committer(loop, *engine_)) {}
 
 EmbeddedStore::~EmbeddedStore() {
@@ -199,6 +218,7 @@ void EmbeddedStore::answer_when_durable(Result<T> result, Callback<T> done) {
     done(std::move(result));
     return;
   }
+  ++activity_.proposals;
   open_.waiters.push_back([result = std::move(result), done = std::move(done)](const Error* error) mutable {
     if (error != nullptr) {
       done(fail(*error));
@@ -226,6 +246,7 @@ void EmbeddedStore::flush() {
   if (open_.batch.empty() && open_.waiters.empty()) return idle_.notify();
   flying_ = std::exchange(open_, Group{});
   flying_.revision = machine_.head();
+  flying_.began = loop_.now();
   in_flight_ = true;
   if (failed_) return committed(fail(errors::timed_out()));  // nothing more reaches the disk
   if (flying_.batch.empty()) return committed({});
@@ -239,8 +260,10 @@ void EmbeddedStore::committed(Result<void> result) {
   if (!result) {
     if (!failed_) broke(result.error());
     Error error = errors::timed_out();  // nobody knows whether it is on disk
+    activity_.proposals_failed += group.waiters.size();
     for (auto& waiter : group.waiters) waiter(&error);
   } else {
+    if (loop_.now() - group.began > kSlowGroup) ++activity_.slow_groups;
     Revision from = machine_.durable();
     machine_.settle(group.revision);
     if (group.revision > from) hub_.publish(from);
@@ -320,6 +343,7 @@ Result<int64_t> EmbeddedStore::try_keep_alive(LeaseId id) {
   // One past its end is as good as revoked: it must never come back to life.
   if (lease == nullptr || lease->revoking || lease->expiry <= loop_.now()) return fail(errors::lease_not_found());
   machine_.lessor().renew(*lease, loop_.now());
+  ++activity_.leases_renewed;
   return lease->ttl_seconds;
 }
 
@@ -332,6 +356,12 @@ LeaseInfo EmbeddedStore::try_time_to_live(LeaseId id, bool keys) {
 }
 
 std::vector<LeaseId> EmbeddedStore::try_leases() { return machine_.lessor().ids(); }
+
+Embedded::Activity EmbeddedStore::activity() const {
+  Activity out = activity_;
+  out.proposals_pending = open_.waiters.size() + flying_.waiters.size();
+  return out;
+}
 
 Status EmbeddedStore::try_status() {
   Status status;
@@ -444,6 +474,7 @@ awaitable<void> EmbeddedStore::tick() {
     for (LeaseId id : machine_.lessor().due(loop_.now(), kRevokesPerTick)) {
       if (refusal(0)) break;
       machine_.lessor().find(id)->revoking = true;
+      ++activity_.leases_expired;
       submit_revoke(id, [](Result<Revision>) {});
     }
     if (half_seconds % 10 == 0 && failed_ && failed_->code == Code::kResourceExhausted && !in_flight_ &&
@@ -459,8 +490,11 @@ awaitable<void> EmbeddedStore::tick() {
 }
 
 awaitable<void> EmbeddedStore::compact_slowly() {
+  metrics::Histogram* const took_ms = compaction_histogram(options_);
+  std::optional<MonoTime> began;
   while (true) {
     while (!machine_.compacting() || failed_) co_await compaction_wanted_.wait();
+    if (!began) began = loop_.now();
     while (!pins_->empty() && *pins_->begin() < machine_.compacted()) co_await loop_.sleep(std::chrono::milliseconds(5));
     Revision goal = machine_.compacted();
     bool more = machine_.compact_step(kCompactKeysPerStep, open_.batch);
@@ -472,6 +506,8 @@ awaitable<void> EmbeddedStore::compact_slowly() {
       continue;
     }
     engine_->tidy();
+    if (took_ms != nullptr) took_ms->observe(std::chrono::duration<double, std::milli>(loop_.now() - *began).count());
+    began.reset();
     if (alarms_.contains(Alarm::kNoSpace) && !failed_ && machine_.live_bytes() < options_.quota_bytes / 10 * 9) {
       alarms_.erase(Alarm::kNoSpace);
       put_alarms();

@@ -61,6 +61,7 @@ class EmbeddedStore final : public Embedded {
   int64_t quota_bytes() const override { return options_.quota_bytes; }
   Result<Hash> hash_kv(Revision revision) override;
   Revision revision() const override { return machine_.durable(); }
+  Activity activity() const override;
   Identity identity() const override { return identity_; }
   void submit_alarm(Alarm alarm, bool active, Callback<Revision> done) override;
   std::vector<Alarm> alarms() const override { return {alarms_.begin(), alarms_.end()}; }
@@ -80,6 +81,7 @@ class EmbeddedStore final : public Embedded {
     std::vector<std::move_only_function<void(const Error*)>> waiters;
     Revision revision = 0;
     bool sync = false;
+    MonoTime began{};
   };
 
   EmbeddedStore(async::Loop& loop, EmbeddedOptions options, std::unique_ptr<engine::Engine> engine, bool threaded);
@@ -109,6 +111,7 @@ class EmbeddedStore final : public Embedded {
   Identity identity_;
   uint64_t commits_ = 0;
   std::set<Alarm> alarms_;
+  Activity activity_;
   std::optional<Error> failed_;    // the disk failed: no more writes
   bool closing_ = false;
   Group open_, flying_;

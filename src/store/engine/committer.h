@@ -20,7 +20,11 @@ class Committer {
 };
 
 std::unique_ptr<Committer> make_inline_committer(async::Loop& loop, Engine& engine);
-// sync_seconds, when given, takes how long each synced write took.
-std::unique_ptr<Committer> make_threaded_committer(async::Loop& loop, Engine& engine, metrics::Histogram* sync_seconds);
+// How long writes took; null: nobody asks.
+struct CommitTimes {
+  metrics::Histogram* write_seconds = nullptr;  // each write
+  metrics::Histogram* sync_seconds = nullptr;   // those that were synced
+};
+std::unique_ptr<Committer> make_threaded_committer(async::Loop& loop, Engine& engine, CommitTimes times);
 
 }  // namespace rs::store::engine

@@ -99,9 +99,9 @@ awaitable<void> EtcdService::http(net::Request& request, net::ResponseWriter& wr
     bool ready = !corrupt || target.path.starts_with("/livez");
     response.status = ready ? 200 : 503;
     response.body = ready ? "ok\n" : "[-]data_corruption failed: alarm activated: CORRUPT\n";
-  } else if (target.path == "/metrics" && options_.metrics != nullptr) {
+  } else if (target.path == "/metrics") {
     response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-    response.body = options_.metrics->text();
+    response.body = metrics_text();
   } else {
     response.status = 404;
     response.body = "404 page not found\n";

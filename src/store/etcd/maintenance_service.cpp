@@ -124,39 +124,4 @@ void EtcdService::downgrade(std::string_view message, Responder responder) {
   responder->fail({StatusCode::kInvalidArgument, "etcdserver: invalid downgrade target version"});
 }
 
-void EtcdService::make_metrics() {
-  metrics::Registry& registry = *options_.metrics;
-  registry.gauge("etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.").set(1);
-  registry.gauge("etcd_server_is_leader", "Whether or not this member is a leader.").set(1);
-  registry.counter("etcd_server_leader_changes_seen_total", "The number of leader changes seen.");
-  auto& size = registry.gauge("etcd_mvcc_db_total_size_in_bytes", "Total size of the underlying database in bytes.");
-  auto& used = registry.gauge("etcd_mvcc_db_total_size_in_use_in_bytes", "Live logical bytes of the database.");
-  auto& quota = registry.gauge("etcd_server_quota_backend_bytes", "Current backend storage quota size in bytes.");
-  auto& keys = registry.gauge("etcd_debugging_mvcc_keys_total", "Total number of keys.");
-  auto& current = registry.gauge("etcd_debugging_mvcc_current_revision", "The current revision of store.");
-  auto& compacted = registry.gauge("etcd_debugging_mvcc_compact_revision", "The revision of the last compaction.");
-  auto& watchers = registry.gauge("etcd_debugging_mvcc_watcher_total", "Total number of watchers.");
-  auto& slow = registry.gauge("etcd_debugging_mvcc_slow_watcher_total", "Total number of unsynced slow watchers.");
-  auto& streams = registry.gauge("etcd_debugging_mvcc_watch_stream_total", "Total number of watch streams.");
-  auto& applied = registry.gauge("etcd_server_proposals_applied_total", "The number of revisions applied.");
-  auto& committed = registry.gauge("etcd_server_proposals_committed_total", "The number of revisions committed.");
-  auto& auth = registry.gauge("etcd_debugging_auth_revision", "The current revision of auth store.");
-  registry.on_scrape([this, &auth, &size, &used, &quota, &keys, &current, &compacted, &watchers, &slow, &streams, &applied,
-                      &committed] {
-    Status status = store_.try_status();
-    auth.set(double(guard_.state().revision));
-    size.set(double(status.db_size_bytes));
-    used.set(double(status.live_bytes));
-    quota.set(double(store_.quota_bytes()));
-    keys.set(double(store_.machine().index().keys()));
-    current.set(double(status.revision));
-    compacted.set(double(status.compact_revision));
-    watchers.set(double(store_.hub().size()));
-    slow.set(double(store_.hub().unsynced()));
-    streams.set(double(streams_.size()));
-    applied.set(double(status.revision));
-    committed.set(double(status.revision));
-  });
-}
-
 }  // namespace rs::store::etcd

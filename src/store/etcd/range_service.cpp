@@ -30,6 +30,7 @@ void EtcdService::range(const Caller& caller, std::string_view message, Responde
   if (!request) return responder->fail(to_status(request.error()));
   if (auto refused = caller.refuse(*request)) return responder->fail(to_status(*refused));
   if (RangeAnswer::suits(*request, store_)) {
+    ++counts_.large_ranges;
     tasks_.spawn("range", large_range(std::move(*request), std::move(responder)));
     return;
   }
@@ -77,6 +78,7 @@ awaitable<net::grpc::Status> EtcdService::range_stream(net::grpc::ServerStream& 
       request->max_create_revision != 0)
     co_return net::grpc::Status{StatusCode::kUnimplemented, "RangeStream does not support revision filters"};
   const bool count_only = request->count_only;
+  ++counts_.large_ranges;
   auto begun = RangeAnswer::begin(loop_, store_, std::move(*request));
   if (!begun) co_return to_status(begun.error());
   RangeAnswer& answer = **begun;

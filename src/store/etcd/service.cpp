@@ -65,7 +65,6 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
   add_maintenance();
   gateway_ = std::make_unique<gateway::Gateway>(loop_, methods_, options_.max_request_bytes + kGrpcOverheadBytes);
   tasks_.spawn("watch progress", notify_progress());
-  if (options_.metrics != nullptr) make_metrics();
 }
 
 EtcdService::~EtcdService() = default;

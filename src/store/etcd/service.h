@@ -34,7 +34,7 @@ struct EtcdOptions {
   size_t max_request_bytes = 3 * 512 * 1024;
   size_t max_txn_ops = 128;
   Duration progress_notify_interval = std::chrono::minutes(10);
-  metrics::Registry* metrics = nullptr;      // null: /metrics is empty
+  metrics::Registry* metrics = nullptr;      // whose metrics /metrics shows beside the service's own
   std::vector<std::string> cors = {"*"};     // origins whose pages may read answers
   std::vector<std::string> host_whitelist = {"*"};  // names that an HTTP request without TLS may be for
   GuardOptions guard;
@@ -52,7 +52,7 @@ class EtcdService {
   ~EtcdService();
   // Adds every method to server; before it serves.
   void add_to(net::grpc::Server& server) { methods_.add_to(server); }
-  const Methods& methods() const { return methods_; }
+  Methods& methods() { return methods_; }
   // What a gRPC server with this service should be made with: limits, and the HTTP side of the same port.
   net::grpc::ServerOptions server_options();
   // The HTTP side of the port (A.13): /version, /health, /livez, /readyz, /metrics, and JSON under /v3/.
@@ -108,13 +108,19 @@ class EtcdService {
   void write_alarms(Writer& out, int64_t only) const;
   bool too_large(std::string_view message, Responder& responder) const;
   std::string health_text(bool& healthy) const;
-  void make_metrics();
+  std::string metrics_text();
 
   async::Loop& loop_;
   Embedded& store_;
   const EtcdOptions options_;
   const Ids ids_;
   Methods methods_;
+  // For metrics; plain numbers of the loop.
+  struct Counts {
+    uint64_t large_ranges = 0;                      // that the machine does not see
+    uint64_t events_queued = 0, events_sent = 0;    // to watchers
+    uint64_t health_successes = 0, health_failures = 0;
+  } counts_;
   Guard guard_;
   const Result<void> auth_loaded_;
   AuthService auth_;

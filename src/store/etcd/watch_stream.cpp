@@ -24,6 +24,7 @@ WatchStream::WatchStream(EtcdService& service, net::grpc::ServerStream& stream)
 
 WatchStream::~WatchStream() {
   service_.streams_.erase(this);
+  service_.counts_.events_queued -= unsent_events_;
   for (auto& [id, entry] : watchers_) service_.store_.hub().remove(entry.watcher);
 }
 
@@ -72,6 +73,7 @@ awaitable<void> WatchStream::write_all() {
     queued_bytes_ -= bytes->size();
     auto written = co_await stream_.write_framed(std::move(bytes));
     if (!written) co_return;
+    if (queued_bytes_ == 0) service_.counts_.events_sent += std::exchange(unsent_events_, 0);
     if (blocked_ && queued_bytes_ <= kQueueBytes / 2) resume_blocked();
   }
 }
@@ -189,6 +191,8 @@ bool WatchStream::deliver(mvcc::Watcher& watcher, Revision revision, std::span<m
   }
   Entry& entry = watchers_.at(watcher.tag);
   entry.quiet = false;
+  unsent_events_ += slots.size();
+  service_.counts_.events_queued += slots.size();
   WatchAnswer answer{.revision = revision, .watch_id = watcher.tag};
   if (entry.fragment) {
     push_fragments(answer, slots, watcher.prev_kv);

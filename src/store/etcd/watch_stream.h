@@ -52,6 +52,7 @@ class WatchStream final : public mvcc::WatchSink {
   std::deque<std::shared_ptr<const std::string>> queue_;  // framed, cut anywhere
   std::string open_;                                      // what follows it
   size_t queued_bytes_ = 0;                               // of both
+  size_t unsent_events_ = 0;                              // in them, until all of them are written
   bool blocked_ = false, closed_ = false;
   async::Event queued_;
   async::TaskGroup tasks_;

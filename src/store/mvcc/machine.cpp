@@ -88,6 +88,7 @@ void sort_candidates(std::vector<Candidate>& found, const RangeRequest& request,
 }  // namespace
 
 Result<RangeResponse> Machine::range_at(const RangeRequest& request, Revision current) const {
+  ++counters_.ranges;
   RangeResponse out;
   out.revision = current;
   Revision at = request.revision <= 0 ? current : request.revision;
@@ -213,12 +214,14 @@ Result<void> Machine::choose(const TxnRequest& request, Revision at, std::vector
 Result<TxnResponse> Machine::read_txn(const TxnRequest& request) const {
   std::vector<bool> path;
   if (auto chosen = choose(request, durable_, path); !chosen) return fail(chosen.error());
+  const uint64_t before = counters_.operations();
   TxnResponse out{durable_, path[0], {}};
   for (const Op& op : path[0] ? request.success : request.failure) {
     auto ranged = range_at(std::get<RangeRequest>(op), durable_);
     if (!ranged) return fail(ranged.error());
     out.responses.emplace_back(std::move(*ranged));
   }
+  counters_.txns += counters_.operations() - before > 1;
   return out;
 }
 
@@ -253,6 +256,7 @@ bool Machine::compact_step(size_t max_keys, engine::Batch& batch) {
   });
   for (const std::string& key : work) {
     index_.compact_key(key, compacted_, [&](const KeyEntry& entry, const Version& version) {
+      ++counters_.compacted_versions;
       live_bytes_ -= int64_t(entry.key.size() + version.value_bytes);
       erase_record(batch, version.main, version.sub, version.value_bytes != 0);
     });

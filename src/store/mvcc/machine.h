@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "store/engine/engine.h"
+#include "store/mvcc/counters.h"
 #include "store/mvcc/history.h"
 #include "store/mvcc/index.h"
 #include "store/mvcc/lessor.h"
@@ -41,6 +42,7 @@ class Machine {
   History& history() { return history_; }
   // A read of an old record failed in the middle of a write: head() is not to be trusted, durable() still is.
   const std::optional<Error>& broken() const { return broken_; }
+  const Counters& counters() const { return counters_; }
 
   // Reads, at durable(). Requests have passed check().
   Result<RangeResponse> range(const RangeRequest& request) const { return range_at(request, durable_); }
@@ -108,6 +110,7 @@ class Machine {
   bool compacting_ = false;
   std::string compact_next_;       // first key that compact_step() has not looked at
   std::optional<Error> broken_;
+  mutable Counters counters_;      // reads count too
   const Commit* applying_ = nullptr;  // of the transaction under way, which reads its own writes
   Record restored_;                // while restoring: the last record seen (without its key)
 };

@@ -52,6 +52,8 @@ class WriteTxn {
       if (old_lease != 0) m_.lessor_.detach(old_lease, request.key);
       if (event->kv.lease != 0) m_.lessor_.attach(event->kv.lease, request.key);
     }
+    ++m_.counters_.puts;
+    m_.counters_.put_bytes += event->kv.key.size() + event->kv.value.size();
     change(std::move(slot), std::move(event), previous == nullptr ? 1 : 0);
     return out;
   }
@@ -85,7 +87,9 @@ class WriteTxn {
     auto position = path.cbegin();
     if (auto checked = check_path(request, position); !checked) return fail(checked.error());
     position = path.cbegin();
+    const uint64_t before = m_.counters_.operations();
     auto out = apply(request, position);
+    m_.counters_.txns += m_.counters_.operations() - before > 1;
     if (out) out->revision = current();
     return out;
   }
@@ -123,6 +127,7 @@ class WriteTxn {
   }
 
   void erase(const KeyEntry& entry) {
+    ++m_.counters_.deletes;
     EventSlot slot;
     slot.previous = entry.latest();
     if (slot.previous.lease != 0) m_.lessor_.detach(slot.previous.lease, entry.key);
@@ -215,6 +220,7 @@ Result<LeaseGrant> Machine::grant(LeaseId id, int64_t ttl_seconds, MonoTime now,
   if (lessor_.find(id) != nullptr) return fail(errors::lease_exists());
   int64_t ttl = Lessor::granted_ttl(ttl_seconds);
   lessor_.grant(id, ttl, now);
+  ++counters_.leases_granted;
   put_lease(batch, id, ttl);
   return LeaseGrant{id, ttl};
 }
@@ -229,6 +235,7 @@ Result<void> Machine::revoke(LeaseId id, engine::Batch& batch) {
     ASSERT(deleted.has_value(), "a delete that returns nothing reads nothing");
   }
   lessor_.forget(id);
+  ++counters_.leases_revoked;
   batch.erase(lease_key(id));
   txn.finish();
   return {};

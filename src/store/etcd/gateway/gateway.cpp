@@ -50,6 +50,28 @@ std::optional<Duration> timeout_of(std::string_view text) {
   }
 }
 
+// Counts a call as the gRPC server would; one that nobody ends was cancelled.
+class CountedCall {
+ public:
+  explicit CountedCall(net::grpc::CallCounts& counts) : counts_(counts) { ++counts_.started; }
+  CountedCall(const CountedCall&) = delete;
+  CountedCall& operator=(const CountedCall&) = delete;
+  ~CountedCall() { ++counts_.handled[std::min(size_t(code_), counts_.handled.size() - 1)]; }
+  void received(size_t bytes) {
+    ++counts_.messages_received;
+    counts_.bytes_received += bytes;
+  }
+  void sent(size_t bytes) {
+    ++counts_.messages_sent;
+    counts_.bytes_sent += bytes;
+  }
+  void end(StatusCode code) { code_ = code; }
+
+ private:
+  net::grpc::CallCounts& counts_;
+  StatusCode code_ = StatusCode::kCancelled;
+};
+
 // What a unary call answers, once.
 struct Answer {
   explicit Answer(async::Loop& loop) : changed(loop) {}
@@ -102,13 +124,14 @@ class GatewayStream final : public net::grpc::ServerStream {
  public:
   GatewayStream(async::Loop& loop, const Route& route, net::grpc::CallInfo info,
                 std::string_view body, size_t limit, net::Headers headers,
-                net::ResponseWriter& writer)
+                net::ResponseWriter& writer, CountedCall& counted)
       : route_(route),
         info_(std::move(info)),
         body_(body),
         limit_(limit),
         headers_(std::move(headers)),
         writer_(writer),
+        counted_(counted),
         never_(loop) {}
 
   const net::grpc::CallInfo& info() const override { return info_; }
@@ -125,10 +148,16 @@ class GatewayStream final : public net::grpc::ServerStream {
   }
 
   awaitable<Result<std::optional<std::string>>> read() override {
-    if (first_) co_return std::exchange(first_, std::nullopt);
+    if (first_) {
+      counted_.received(first_->size());
+      co_return std::exchange(first_, std::nullopt);
+    }
     if (route_.kind != Route::Kind::kServerStream) {
       auto message = next();
-      if (message && *message) co_return message;
+      if (message && *message) {
+        counted_.received((*message)->size());
+        co_return message;
+      }
       body_ =
           {};  // what is not understood ends the requests, as in grpc-gateway, but not the answers
     }
@@ -138,6 +167,7 @@ class GatewayStream final : public net::grpc::ServerStream {
   }
 
   awaitable<Result<void>> write(std::shared_ptr<const std::string> message) override {
+    counted_.sent(message->size());
     std::string line = R"({"result":)";
     if (!append_json(line, *route_.response, *message))
       co_return fail(Code::kInternalError, "an answer that is not protobuf");
@@ -183,6 +213,7 @@ class GatewayStream final : public net::grpc::ServerStream {
   const size_t limit_;
   const net::Headers headers_;
   net::ResponseWriter& writer_;
+  CountedCall& counted_;
   async::Event never_;
   std::optional<std::string> first_;
   size_t unsent_ = 0;
@@ -260,7 +291,7 @@ net::Headers metadata_of(const net::Headers& headers) {
   return out;
 }
 
-Gateway::Gateway(async::Loop& loop, const Methods& methods, size_t message_bytes)
+Gateway::Gateway(async::Loop& loop, Methods& methods, size_t message_bytes)
     : loop_(loop), methods_(methods), message_bytes_(message_bytes) {}
 
 awaitable<void> Gateway::serve(const net::Request& request, std::string_view path,
@@ -292,8 +323,8 @@ awaitable<void> Gateway::serve(const net::Request& request, std::string_view pat
 
 awaitable<void> Gateway::unary(const Route& route, net::grpc::CallInfo info, std::string_view body,
                                net::Headers headers, net::ResponseWriter& writer) const {
-  const net::grpc::UnaryHandler* handler = methods_.find_unary(route.method);
-  if (handler == nullptr)
+  Methods::Unary* const method = methods_.find_unary(route.method);
+  if (method == nullptr)
     co_return co_await send_error({StatusCode::kUnimplemented, "Not Implemented"},
                                   std::move(headers), writer);
   auto message = to_protobuf(*route.request, body);
@@ -309,18 +340,20 @@ awaitable<void> Gateway::unary(const Route& route, net::grpc::CallInfo info, std
     Answer& answer;
     ~Abandon() { answer.abandoned = true; }
   } abandon{*answer};
-  (*handler)(info, *message, std::make_unique<GatewayResponder>(answer));
+  CountedCall counted(method->counts);
+  counted.received(message->size());
+  method->handler(info, *message, std::make_unique<GatewayResponder>(answer));
   if (info.deadline) {
     auto left = std::max<Duration>(*info.deadline - loop_.now(), Duration(1));
     auto done = co_await async::with_timeout(loop_, left, "call", answered(answer));
-    if (!done)
-      co_return co_await send_error({StatusCode::kDeadlineExceeded, "context deadline exceeded"},
-                                    std::move(headers), writer);
+    if (!done) answer->status = {StatusCode::kDeadlineExceeded, "context deadline exceeded"};
   } else {
     (void)co_await answered(answer);
   }
+  counted.end(answer->status.code);
   if (answer->status.code != StatusCode::kOk)
     co_return co_await send_error(std::move(answer->status), std::move(headers), writer);
+  counted.sent(answer->message.size());
   net::Response response;
   if (!append_json(response.body, *route.response, answer->message))
     co_return co_await send_error({StatusCode::kInternal, "an answer that is not protobuf"},
@@ -333,25 +366,29 @@ awaitable<void> Gateway::unary(const Route& route, net::grpc::CallInfo info, std
 awaitable<void> Gateway::streaming(const Route& route, net::grpc::CallInfo info,
                                    std::string_view body, net::Headers headers,
                                    net::ResponseWriter& writer) const {
-  const net::grpc::StreamHandler* handler = methods_.find_streaming(route.method);
-  if (handler == nullptr)
+  Methods::Streaming* const method = methods_.find_streaming(route.method);
+  if (method == nullptr)
     co_return co_await send_error({StatusCode::kUnimplemented, "Not Implemented"},
                                   std::move(headers), writer);
   const std::optional<MonoTime> deadline = info.deadline;
   net::Headers answer_headers = headers;
   answer_headers.set("Grpc-Metadata-Content-Type", "application/grpc");
+  CountedCall counted(method->counts);
   GatewayStream stream(loop_, route, std::move(info), body, message_bytes_,
-                       std::move(answer_headers), writer);
-  if (auto refused = stream.begin())
+                       std::move(answer_headers), writer, counted);
+  if (auto refused = stream.begin()) {
+    counted.end(refused->code);
     co_return co_await send_error(std::move(*refused), std::move(headers), writer);
+  }
   CallStatus status;
   if (deadline) {
     auto left = std::max<Duration>(*deadline - loop_.now(), Duration(1));
-    auto done = co_await async::with_timeout(loop_, left, "call", call(*handler, stream));
+    auto done = co_await async::with_timeout(loop_, left, "call", call(method->handler, stream));
     status = done ? *done : CallStatus{StatusCode::kDeadlineExceeded, "context deadline exceeded"};
   } else {
-    status = co_await (*handler)(stream);
+    status = co_await method->handler(stream);
   }
+  counted.end(status.code);
   co_await stream.end(std::move(status));
 }
 

@@ -16,7 +16,7 @@ using async::awaitable;
 class Gateway {
  public:
   // methods outlives it. message_bytes: the most that a request may have as protobuf.
-  Gateway(async::Loop& loop, const Methods& methods, size_t message_bytes);
+  Gateway(async::Loop& loop, Methods& methods, size_t message_bytes);
   // Answers a request whose path begins with "/v3/"; headers go with every answer.
   awaitable<void> serve(const net::Request& request, std::string_view path, net::Headers headers,
                         net::ResponseWriter& writer) const;
@@ -27,7 +27,7 @@ class Gateway {
   awaitable<void> streaming(const Route& route, net::grpc::CallInfo info, std::string_view body,
                             net::Headers headers, net::ResponseWriter& writer) const;
   async::Loop& loop_;
-  const Methods& methods_;
+  Methods& methods_;
   const size_t message_bytes_;
   const Schema schema_;
 };

@@ -1,5 +1,6 @@
-// Proto JSON both ways. Answers marked "etcd 3.4.23" are what Debian's etcd answered over its gateway; errors of values
-// are protojson's (etcd 3.6), errors of syntax encoding/json's (every etcd).
+// Proto JSON both ways. Answers marked "etcd 3.4.23" are what Debian's etcd answered over its
+// gateway; errors of values are protojson's (etcd 3.6), errors of syntax encoding/json's (every
+// etcd).
 #include "store/etcd/gateway/transcode.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +14,9 @@ namespace {
 
 class TranscodeTest : public ::testing::Test {
  protected:
-  const MessageType& type(std::string_view name) { return *schema_.message("etcdserverpb." + std::string(name)); }
+  const MessageType& type(std::string_view name) {
+    return *schema_.message("etcdserverpb." + std::string(name));
+  }
   std::string bytes(std::string_view name, std::string_view json) {
     auto message = to_protobuf(type(name), json);
     return message ? *message : "error: " + message.error().message;
@@ -33,7 +36,8 @@ class TranscodeTest : public ::testing::Test {
   const Schema schema_;
 };
 
-// etcd 3.4.23: each is an answer as it came, so nothing of it may change on the way to protobuf and back.
+// etcd 3.4.23: each is an answer as it came, so nothing of it may change on the way to protobuf and
+// back.
 TEST_F(TranscodeTest, AnswersOfEtcdComeBackAsTheyWere) {
   constexpr std::pair<std::string_view, std::string_view> kAnswers[] = {
       {"etcdserverpb.RangeResponse",
@@ -61,8 +65,7 @@ TEST_F(TranscodeTest, AnswersOfEtcdComeBackAsTheyWere) {
        R"({"header":{"cluster_id":"15875391935852295136","member_id":"7383792418829112008","revision":"2","raft_term":"2"},"roles":["r"]})"},
       {"v3lockpb.LockResponse",
        R"({"header":{"cluster_id":"15875391935852295136","member_id":"7383792418829112008","revision":"4","raft_term":"2"},"key":"bC8xMmM4YTIwYjc1MDIwOTFm"})"},
-      {"v3electionpb.LeaderResponse",
-       R"({"header":{"cluster_id":"15875391935852295136","member_id":"7383792418829112008","revision":"3","raft_term":"2"},"kv":{"key":"ZS8xMmM4YTIwYjc1MDIwOTE5","create_revision":"3","mod_revision":"3","version":"1","value":"dg==","lease":"1353509858116241689"}})"},
+      {"v3electionpb.LeaderResponse", R"({"header":{"cluster_id":"15875391935852295136","member_id":"7383792418829112008","revision":"3","raft_term":"2"},"kv":{"key":"ZS8xMmM4YTIwYjc1MDIwOTE5","create_revision":"3","mod_revision":"3","version":"1","value":"dg==","lease":"1353509858116241689"}})"},
       {"v3electionpb.CampaignResponse",
        R"({"header":{"cluster_id":"15875391935852295136","member_id":"7383792418829112008","revision":"3","raft_term":"2"},"leader":{"name":"ZQ==","key":"ZS8xMmM4YTIwYjc1MDIwOTE5","rev":"3","lease":"1353509858116241689"}})"},
   };
@@ -70,7 +73,8 @@ TEST_F(TranscodeTest, AnswersOfEtcdComeBackAsTheyWere) {
 }
 
 TEST_F(TranscodeTest, RequestsBecomeWhatTheStoreDecodes) {
-  auto range = decode_range(bytes("RangeRequest", R"({"key":"Zm9v","rangeEnd":"AA==","limit":"7","sort_order":"DESCEND",
+  auto range = decode_range(
+      bytes("RangeRequest", R"({"key":"Zm9v","rangeEnd":"AA==","limit":"7","sort_order":"DESCEND",
       "sortTarget":3,"serializable":true,"unknown":[1,{"a":"b"}],"min_mod_revision":5,"revision":null})"));
   ASSERT_TRUE(range.has_value());
   EXPECT_EQ(range->key, "foo");
@@ -80,7 +84,9 @@ TEST_F(TranscodeTest, RequestsBecomeWhatTheStoreDecodes) {
   EXPECT_EQ(range->target, RangeRequest::Target::kMod);
   EXPECT_EQ(range->min_mod_revision, 5);
 
-  auto txn = decode_txn(bytes("TxnRequest", R"({"compare":[{"target":"VERSION","result":"NOT_EQUAL","key":"YQ==","version":"0"}],
+  auto txn = decode_txn(
+      bytes("TxnRequest",
+            R"({"compare":[{"target":"VERSION","result":"NOT_EQUAL","key":"YQ==","version":"0"}],
       "success":[{"requestPut":{"key":"YQ==","value":"Yg==","lease":"-1"}}],
       "failure":[{"request_txn":{"success":[{"request_delete_range":{"key":"Yw=="}}]}}]})"));
   ASSERT_TRUE(txn.has_value());
@@ -88,7 +94,8 @@ TEST_F(TranscodeTest, RequestsBecomeWhatTheStoreDecodes) {
   EXPECT_EQ(txn->success.size(), 1u);
   EXPECT_EQ(txn->failure.size(), 1u);
 
-  auto watch = decode_watch(bytes("WatchRequest", R"({"create_request":{"key":"YQ==","filters":["NOPUT"],"watch_id":9}})"));
+  auto watch = decode_watch(bytes(
+      "WatchRequest", R"({"create_request":{"key":"YQ==","filters":["NOPUT"],"watch_id":9}})"));
   ASSERT_TRUE(watch.has_value());
   EXPECT_EQ(watch->kind, WatchMessage::Kind::kCreate);
   EXPECT_TRUE(watch->create.no_put);
@@ -99,31 +106,45 @@ TEST_F(TranscodeTest, RequestsBecomeWhatTheStoreDecodes) {
 
 TEST_F(TranscodeTest, NumbersComeAsStringsOrNumbersHoweverWritten) {
   for (std::string_view limit : {"10", "\"10\"", "1e1", "10.0", "100e-1", "\"1E+1\"", "0.1e2"})
-    EXPECT_EQ(through("etcdserverpb.RangeRequest", fmt::format(R"({{"limit":{}}})", limit)), R"({"limit":"10"})") << limit;
-  EXPECT_EQ(through("etcdserverpb.RangeRequest", R"({"limit":"-9223372036854775808"})"), R"({"limit":"-9223372036854775808"})");
-  EXPECT_EQ(through("etcdserverpb.MemberRemoveRequest", R"({"ID":18446744073709551615})"), R"({"ID":"18446744073709551615"})");
-  EXPECT_EQ(through("etcdserverpb.RangeRequest", R"({"limit":-0,"sort_order":-1})"), R"({"sort_order":-1})");
-  for (std::string_view limit : {"1.5", "\"abc\"", "\"\"", "\" 1\"", "\"9223372036854775808\"", "1e19", "true", "1e-1", "1e99999999"})
+    EXPECT_EQ(through("etcdserverpb.RangeRequest", fmt::format(R"({{"limit":{}}})", limit)),
+              R"({"limit":"10"})")
+        << limit;
+  EXPECT_EQ(through("etcdserverpb.RangeRequest", R"({"limit":"-9223372036854775808"})"),
+            R"({"limit":"-9223372036854775808"})");
+  EXPECT_EQ(through("etcdserverpb.MemberRemoveRequest", R"({"ID":18446744073709551615})"),
+            R"({"ID":"18446744073709551615"})");
+  EXPECT_EQ(through("etcdserverpb.RangeRequest", R"({"limit":-0,"sort_order":-1})"),
+            R"({"sort_order":-1})");
+  for (std::string_view limit : {"1.5", "\"abc\"", "\"\"", "\" 1\"", "\"9223372036854775808\"",
+                                 "1e19", "true", "1e-1", "1e99999999"})
     EXPECT_EQ(error("RangeRequest", fmt::format(R"({{"limit":{}}})", limit)),
               fmt::format("proto: (line 1:10): invalid value for int64 field limit: {}", limit));
-  EXPECT_EQ(error("MemberRemoveRequest", R"({"ID":-1})"), "proto: (line 1:7): invalid value for uint64 field ID: -1");
+  EXPECT_EQ(error("MemberRemoveRequest", R"({"ID":-1})"),
+            "proto: (line 1:7): invalid value for uint64 field ID: -1");
 }
 
 TEST_F(TranscodeTest, WrongValuesAreNamed) {
-  EXPECT_EQ(error("RangeRequest", R"({"key":"%%%"})"), R"(proto: (line 1:8): invalid value for bytes field key: "%%%")");
-  EXPECT_EQ(error("RangeRequest", R"({"key":5})"), "proto: (line 1:8): invalid value for bytes field key: 5");
+  EXPECT_EQ(error("RangeRequest", R"({"key":"%%%"})"),
+            R"(proto: (line 1:8): invalid value for bytes field key: "%%%")");
+  EXPECT_EQ(error("RangeRequest", R"({"key":5})"),
+            "proto: (line 1:8): invalid value for bytes field key: 5");
   EXPECT_EQ(error("RangeRequest", "{\n \"sort_order\":\"NOPE\"}"),
             R"(proto: (line 2:15): invalid value for enum field sortOrder: "NOPE")");
   EXPECT_EQ(error("RangeRequest", R"({"serializable":"true"})"),
             R"(proto: (line 1:17): invalid value for bool field serializable: "true")");
-  EXPECT_EQ(error("RangeRequest", R"({"key":"YQ==","key":"YQ=="})"), R"(proto: (line 1:15): duplicate field "key")");
+  EXPECT_EQ(error("RangeRequest", R"({"key":"YQ==","key":"YQ=="})"),
+            R"(proto: (line 1:15): duplicate field "key")");
   EXPECT_EQ(error("RangeRequest", "[]"), "proto: syntax error (line 1:1): unexpected token [");
   EXPECT_EQ(error("RangeRequest", "null"), "proto: syntax error (line 1:1): unexpected token null");
-  EXPECT_EQ(error("TxnRequest", R"({"compare":{}})"), "proto: syntax error (line 1:12): unexpected token {");
-  EXPECT_EQ(error("TxnRequest", R"({"compare":[null]})"), "proto: syntax error (line 1:13): unexpected token null");
-  EXPECT_EQ(error("TxnRequest", R"({"success":[{"request_put":{},"request_range":{}}]})"),
-            R"(proto: (line 1:31): error parsing "request_range", oneof etcdserverpb.RequestOp.request is already set)");
-  EXPECT_EQ(error("AuthUserGetRequest", "{\"name\":\"\xff\"}"), "proto: syntax error (line 1:9): invalid UTF-8 in string");
+  EXPECT_EQ(error("TxnRequest", R"({"compare":{}})"),
+            "proto: syntax error (line 1:12): unexpected token {");
+  EXPECT_EQ(error("TxnRequest", R"({"compare":[null]})"),
+            "proto: syntax error (line 1:13): unexpected token null");
+  EXPECT_EQ(
+      error("TxnRequest", R"({"success":[{"request_put":{},"request_range":{}}]})"),
+      R"(proto: (line 1:31): error parsing "request_range", oneof etcdserverpb.RequestOp.request is already set)");
+  EXPECT_EQ(error("AuthUserGetRequest", "{\"name\":\"\xff\"}"),
+            "proto: syntax error (line 1:9): invalid UTF-8 in string");
 }
 
 // etcd 3.4.23 for the first four; the others from encoding/json's scanner.go.
@@ -154,7 +175,9 @@ TEST_F(TranscodeTest, BrokenTextIsRefusedInTheWordsOfEncodingJson) {
 TEST_F(TranscodeTest, WhatFollowsTheFirstValueIsNotReadAndNothingIsAnEmptyMessage) {
   EXPECT_EQ(bytes("RangeRequest", ""), "");
   EXPECT_EQ(bytes("RangeRequest", " \n"), "");
-  EXPECT_EQ(bytes("RangeRequest", R"({"key":"YQ=="} trailing)"), "\x0a\x01" "a");
+  EXPECT_EQ(bytes("RangeRequest", R"({"key":"YQ=="} trailing)"),
+            "\x0a\x01"
+            "a");
 }
 
 TEST_F(TranscodeTest, DepthIsLimited) {
@@ -166,10 +189,13 @@ TEST_F(TranscodeTest, DepthIsLimited) {
 }
 
 TEST_F(TranscodeTest, TextIsEscapedAndRepaired) {
-  EXPECT_EQ(through("etcdserverpb.AuthUserGetRequest", R"({"name":"\ud83d\ude00\u00e9\n\t\"\\\/\u0001<"})"),
+  EXPECT_EQ(through("etcdserverpb.AuthUserGetRequest",
+                    R"({"name":"\ud83d\ude00\u00e9\n\t\"\\\/\u0001<"})"),
             "{\"name\":\"\U0001F600é\\n\\t\\\"\\\\/\\u0001<\"}");
   std::string out;
-  EXPECT_TRUE(append_json(out, type("AuthUserGetRequest"), "\x0a\x02" "a\xff"));
+  EXPECT_TRUE(append_json(out, type("AuthUserGetRequest"),
+                          "\x0a\x02"
+                          "a\xff"));
   EXPECT_EQ(out, "{\"name\":\"a\xef\xbf\xbd\"}");
   EXPECT_EQ(error("AuthUserGetRequest", R"({"name":"\ud83d"})"),
             "proto: syntax error (line 1:9): invalid escape code \"\\\\ud83d\" in string");
@@ -177,15 +203,19 @@ TEST_F(TranscodeTest, TextIsEscapedAndRepaired) {
 
 TEST_F(TranscodeTest, PackedAndUnpackedNumbersAndUnknownFieldsAreRead) {
   std::string out;
-  EXPECT_TRUE(append_json(out, type("WatchCreateRequest"), std::string_view("\x2a\x02\x01\x00\x28\x01\x7a\x01x", 9)));
+  EXPECT_TRUE(append_json(out, type("WatchCreateRequest"),
+                          std::string_view("\x2a\x02\x01\x00\x28\x01\x7a\x01x", 9)));
   EXPECT_EQ(out, R"({"filters":["NODELETE","NOPUT","NODELETE"]})");
-  EXPECT_FALSE(append_json(out, type("WatchCreateRequest"), "\x0a\x05" "ab"));
+  EXPECT_FALSE(append_json(out, type("WatchCreateRequest"),
+                           "\x0a\x05"
+                           "ab"));
 }
 
 // RFC 4648 section 10, and the URL-safe alphabet.
 TEST(Base64Test, EitherAlphabetWithOrWithoutPadding) {
   constexpr std::pair<std::string_view, std::string_view> kPairs[] = {
-      {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}, {"\xff\xef\xbf", "/++/"}};
+      {"", ""},        {"f", "Zg=="},          {"fo", "Zm8="},
+      {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}, {"\xff\xef\xbf", "/++/"}};
   for (const auto& [plain, encoded] : kPairs) {
     std::string out;
     append_base64(out, plain);
@@ -194,7 +224,8 @@ TEST(Base64Test, EitherAlphabetWithOrWithoutPadding) {
     EXPECT_EQ(decode_base64(encoded.substr(0, encoded.find('='))), plain);
   }
   EXPECT_EQ(decode_base64("_--_"), "\xff\xef\xbf");
-  for (std::string_view wrong : {"Z", "Zg=", "Zg===", "=", "Z=g=", "Zm9v=", "/-8=", "Zm 9v", "Zg==Zg=="})
+  for (std::string_view wrong :
+       {"Z", "Zg=", "Zg===", "=", "Z=g=", "Zm9v=", "/-8=", "Zm 9v", "Zg==Zg=="})
     EXPECT_EQ(decode_base64(wrong), std::nullopt) << wrong;
 }
 
