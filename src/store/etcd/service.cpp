@@ -58,6 +58,9 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
       guard_(loop, store, make_tokens(loop.clock(), options_), options_.guard),
       auth_loaded_(load(guard_)),
       auth_(guard_, store, ids_, methods_),
+      line_(loop, store, guard_),
+      lock_(line_, ids_, methods_),
+      election_(loop, store, guard_, line_, ids_, methods_),
       tasks_(loop) {
   add_kv();
   add_watch();
@@ -69,7 +72,10 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
 
 EtcdService::~EtcdService() = default;
 
-awaitable<void> EtcdService::stop() { co_await tasks_.stop(); }
+awaitable<void> EtcdService::stop() {
+  co_await line_.stop();
+  co_await tasks_.stop();
+}
 
 net::grpc::ServerOptions EtcdService::server_options() {
   net::grpc::ServerOptions options;

@@ -17,6 +17,8 @@
 #include "store/embedded.h"
 #include "store/etcd/auth_service.h"
 #include "store/etcd/caller.h"
+#include "store/etcd/election_service.h"
+#include "store/etcd/lock_service.h"
 #include "store/etcd/messages.h"
 #include "store/etcd/methods.h"
 
@@ -124,6 +126,9 @@ class EtcdService {
   Guard guard_;
   const Result<void> auth_loaded_;
   AuthService auth_;
+  WaitingLine line_;
+  LockService lock_;
+  ElectionService election_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::set<WatchStream*> streams_;
   async::TaskGroup tasks_;

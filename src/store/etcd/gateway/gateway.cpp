@@ -77,6 +77,7 @@ struct Answer {
   explicit Answer(async::Loop& loop) : changed(loop) {}
   async::Event changed;
   bool done = false, abandoned = false;
+  std::function<void()> on_abandoned;
   std::string message;
   CallStatus status;
 };
@@ -90,6 +91,9 @@ class GatewayResponder final : public net::grpc::UnaryResponder {
   void reply(std::string message) override { finish(std::move(message), {}); }
   void fail(CallStatus status) override { finish({}, std::move(status)); }
   bool cancelled() const override { return answer_->abandoned; }
+  void on_drained(std::function<void()> callback) override {
+    answer_->on_abandoned = std::move(callback);
+  }
 
  private:
   void finish(std::string message, CallStatus status) {
@@ -338,7 +342,10 @@ awaitable<void> Gateway::unary(const Route& route, net::grpc::CallInfo info, std
   auto answer = std::make_shared<Answer>(loop_);
   struct Abandon {
     Answer& answer;
-    ~Abandon() { answer.abandoned = true; }
+    ~Abandon() {
+      answer.abandoned = true;
+      if (answer.on_abandoned) answer.on_abandoned();
+    }
   } abandon{*answer};
   CountedCall counted(method->counts);
   counted.received(message->size());
