@@ -8,7 +8,7 @@ namespace rs::store::auth {
 
 using Type = Permission::Type;
 
-AuthStore::AuthStore(std::unique_ptr<Tokens> tokens, const mvcc::Lessor& lessor)
+AuthStore::AuthStore(std::shared_ptr<Tokens> tokens, const mvcc::Lessor& lessor)
     : tokens_(std::move(tokens)), lessor_(lessor), state_(std::make_shared<const State>()) {}
 
 void AuthStore::install(std::shared_ptr<const State> state) {

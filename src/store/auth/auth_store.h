@@ -22,7 +22,7 @@ using Refusal = std::optional<Error>;
 class AuthStore {
  public:
   // lessor: whose leases have which keys; both outlive this.
-  AuthStore(std::unique_ptr<Tokens> tokens, const mvcc::Lessor& lessor);
+  AuthStore(std::shared_ptr<Tokens> tokens, const mvcc::Lessor& lessor);
 
   bool enabled() const { return enabled_; }
   const State& state() const { return *state_; }
@@ -60,7 +60,7 @@ class AuthStore {
   Refusal check_keys(const Identity& who, Permission::Type need, const mvcc::Lease& lease);
   Refusal check(const Identity& who, const Op& op);
 
-  std::unique_ptr<Tokens> tokens_;
+  std::shared_ptr<Tokens> tokens_;
   const mvcc::Lessor& lessor_;
   std::shared_ptr<const State> state_;
   bool enabled_ = false;

@@ -5,6 +5,8 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include "store/auth/password.h"
+
 namespace rs::store::etcd {
 namespace {
 
@@ -40,6 +42,10 @@ constexpr Flag kFlags[] = {
     {"key-file", Kind::kText, "", "TLS key for clients."},
     {"trusted-ca-file", Kind::kText, "", "CA of the clients' certificates."},
     {"client-cert-auth", Kind::kBool, "false", "Clients must show a certificate."},
+    {"auth-token", Kind::kText, "simple",
+     "'simple', or 'jwt,sign-method=M,priv-key=FILE[,pub-key=FILE][,ttl=5m]' (RS256, PS256, ES256, HS256, EdDSA, …)."},
+    {"auth-token-ttl", Kind::kText, "300", "Seconds that a simple token lives after its last use."},
+    {"bcrypt-cost", Kind::kText, "10", "How costly passwords are to guess, and to check: 4 to 31."},
     {"log-level", Kind::kText, "info", "debug, info, warn or error."},
     {"debug", Kind::kBool, "false", "The same as --log-level debug."},
     {"config-file", Kind::kText, "", "YAML file with these settings; flags and environment are not looked at then."},
@@ -78,9 +84,6 @@ constexpr Flag kFlags[] = {
     {"experimental-warning-apply-duration", Kind::kAccepted, "100ms", "for etcd's log"},
     {"grpc-keepalive-interval", Kind::kAccepted, "2h", "the connection's own keep-alive is used"},
     {"grpc-keepalive-timeout", Kind::kAccepted, "20s", "the connection's own keep-alive is used"},
-    {"bcrypt-cost", Kind::kAccepted, "10", "for authentication"},
-    {"auth-token", Kind::kAccepted, "simple", "for authentication"},
-    {"auth-token-ttl", Kind::kAccepted, "300", "for authentication"},
     {"logger", Kind::kAccepted, "zap", "log lines go to stderr"},
     {"log-outputs", Kind::kAccepted, "default", "log lines go to stderr"},
     {"log-format", Kind::kAccepted, "json", "log lines go to stderr"},
@@ -296,6 +299,7 @@ class Interpreter {
     out.key_file = text("key-file");
     out.trusted_ca_file = text("trusted-ca-file");
     out.client_cert_auth = flag("client-cert-auth");
+    tokens(out);
     level(out);
     if (!error_ && out.listen_client_urls.empty()) refuse("--listen-client-urls: at least one is needed");
     if (!error_ && out.cert_file.empty() != out.key_file.empty()) refuse("--cert-file and --key-file go together");
@@ -350,6 +354,20 @@ class Interpreter {
     if (!period) return keep(period.error());
     out.compaction_period = *period;
     if (period->count() > 0) out.compaction = StandaloneOptions::Compaction::kPeriodic;
+  }
+  void tokens(StandaloneOptions& out) {
+    number("bcrypt-cost", out.bcrypt_cost, auth::kMinBcryptCost, auth::kMaxBcryptCost);
+    int64_t seconds = 300;
+    number("auth-token-ttl", seconds, 1, INT32_MAX);
+    out.simple_token_ttl = std::chrono::seconds(seconds);
+    auto spec = auth::parse_token_spec(text("auth-token"));
+    if (!spec) return refuse("--auth-token: " + spec.error().message);
+    out.token = std::move(*spec);
+    if (out.token.ttl.empty()) return;
+    auto ttl = parse_duration("auth-token", out.token.ttl);
+    if (!ttl) return keep(ttl.error());
+    if (*ttl <= Duration(0)) return refuse("--auth-token: a ttl is longer than nothing");
+    out.jwt_ttl = *ttl;
   }
   void level(StandaloneOptions& out) {
     std::string name = flag("debug") ? "debug" : text("log-level");

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
+#include "store/auth/tokens.h"
 
 namespace rs::store::etcd {
 
@@ -38,6 +39,9 @@ struct StandaloneOptions {
   int64_t compaction_revisions = 0;
   std::string cert_file, key_file, trusted_ca_file;
   bool client_cert_auth = false;
+  int bcrypt_cost = 10;
+  auth::TokenSpec token;
+  Duration simple_token_ttl = std::chrono::seconds(300), jwt_ttl = std::chrono::minutes(5);
   log::Level log_level = log::Level::kInfo;
 };
 

@@ -41,6 +41,25 @@ TEST(FlagsTest, RefusesWithTheReason) {
   EXPECT_FALSE(parse_options({"--listen-client-urls", "ftp://127.0.0.1:1"}, no_environment).has_value());
 }
 
+TEST(FlagsTest, TokensAndPasswords) {
+  auto options = parse_options({"--auth-token=jwt,pub-key=/p,priv-key=/k,sign-method=RS256,ttl=10m",
+                                "--auth-token-ttl", "60", "--bcrypt-cost=4"},
+                               no_environment);
+  ASSERT_TRUE(options.has_value()) << options.error().message;
+  EXPECT_TRUE(options->token.jwt);
+  EXPECT_EQ(options->token.method, "RS256");
+  EXPECT_EQ(options->token.public_key_file, "/p");
+  EXPECT_EQ(options->token.private_key_file, "/k");
+  EXPECT_EQ(options->jwt_ttl, std::chrono::minutes(10));
+  EXPECT_EQ(options->simple_token_ttl, std::chrono::seconds(60));
+  EXPECT_EQ(options->bcrypt_cost, 4);
+  for (const char* wrong : {"--auth-token=", "--auth-token=nonsense", "--auth-token=jwt", "--auth-token=jwt,sign-method",
+                            "--auth-token=jwt,sign-method=RS256,ttl=soon", "--auth-token=jwt,sign-method=A,sign-method=B",
+                            "--auth-token=jwt,sign-method=RS256,what=1", "--auth-token=simple,ttl=5m",
+                            "--bcrypt-cost=3", "--bcrypt-cost=32", "--auth-token-ttl=0", "--auth-token-ttl=5m"})
+    EXPECT_FALSE(parse_options({wrong}, no_environment).has_value()) << wrong;
+}
+
 TEST(FlagsTest, CompactionRetentionInHoursDurationsAndRevisions) {
   EXPECT_EQ(parse_options({"--auto-compaction-retention=2"}, no_environment)->compaction_period, std::chrono::hours(2));
   EXPECT_EQ(parse_options({"--auto-compaction-retention=1h30m"}, no_environment)->compaction_period,

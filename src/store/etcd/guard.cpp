@@ -14,7 +14,7 @@ constexpr std::string_view kGatewayField = "grpcgateway-accept";
 
 }  // namespace
 
-Guard::Guard(async::Loop& loop, Embedded& store, std::unique_ptr<auth::Tokens> tokens,
+Guard::Guard(async::Loop& loop, Embedded& store, std::shared_ptr<auth::Tokens> tokens,
              GuardOptions options)
     : options_(options),
       store_(store),

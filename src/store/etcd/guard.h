@@ -23,7 +23,7 @@ struct GuardOptions {
 
 class Guard {
  public:
-  Guard(async::Loop& loop, Embedded& store, std::unique_ptr<auth::Tokens> tokens,
+  Guard(async::Loop& loop, Embedded& store, std::shared_ptr<auth::Tokens> tokens,
         GuardOptions options);
   ~Guard();
   // What the store holds; before the first call. kDataLoss when it is damaged: everything is

@@ -15,8 +15,8 @@ namespace {
 constexpr size_t kGrpcOverheadBytes = 512 * 1024;  // embed/config.go: what may be around a request of the largest size
 constexpr Duration kTokenLife = std::chrono::seconds(300);
 
-std::unique_ptr<auth::Tokens> make_tokens(const Clock& clock, const EtcdOptions& options) {
-  return options.make_tokens ? options.make_tokens(clock) : auth::make_simple_tokens(clock, kTokenLife, secure_bytes);
+std::shared_ptr<auth::Tokens> tokens_of(const Clock& clock, const EtcdOptions& options) {
+  return options.tokens ? options.tokens : auth::make_simple_tokens(clock, kTokenLife, secure_bytes);
 }
 
 Result<void> load(Guard& guard) {
@@ -55,7 +55,7 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
       store_(store),
       options_(std::move(options)),
       ids_{store.identity().cluster, store.identity().member, 2},
-      guard_(loop, store, make_tokens(loop.clock(), options_), options_.guard),
+      guard_(loop, store, tokens_of(loop.clock(), options_), options_.guard),
       auth_loaded_(load(guard_)),
       auth_(guard_, store, ids_, methods_),
       line_(loop, store, guard_),

@@ -40,8 +40,7 @@ struct EtcdOptions {
   std::vector<std::string> cors = {"*"};     // origins whose pages may read answers
   std::vector<std::string> host_whitelist = {"*"};  // names that an HTTP request without TLS may be for
   GuardOptions guard;
-  // Of this clock; null: simple ones that live for five minutes.
-  std::function<std::unique_ptr<auth::Tokens>(const Clock& clock)> make_tokens;
+  std::shared_ptr<auth::Tokens> tokens;      // null: simple ones that live for five minutes
 };
 
 // The API level whose rules the service follows, where clients ask for one.

@@ -8,6 +8,7 @@
 #include <boost/asio/signal_set.hpp>
 
 #include "base/log.h"
+#include "base/random.h"
 #include "net/tls.h"
 #include "store/mvcc/machine.h"
 
@@ -44,7 +45,19 @@ awaitable<Result<void>> Standalone::start() {
   etcd.max_txn_ops = options_.max_txn_ops;
   etcd.progress_notify_interval = options_.progress_notify_interval;
   etcd.metrics = &metrics_;
+  etcd.guard = {.bcrypt_cost = options_.bcrypt_cost, .client_cert_auth = options_.client_cert_auth};
+  auto tokens = make_tokens();
+  if (!tokens) {
+    co_await stop();
+    co_return fail_at("--auth-token", tokens.error());
+  }
+  etcd.tokens = std::move(*tokens);
   service_ = std::make_unique<EtcdService>(loop_, *store_, std::move(etcd));
+  if (!service_->auth_loaded()) {
+    Error damaged = service_->auth_loaded().error();
+    co_await stop();
+    co_return fail(std::move(damaged));
+  }
   for (const auto* urls : {&options_.listen_client_urls, &options_.listen_metrics_urls}) {
     if (auto listening = listen(*urls, urls == &options_.listen_client_urls); !listening) {
       co_await stop();
@@ -56,6 +69,22 @@ awaitable<Result<void>> Standalone::start() {
   if (options_.compaction == StandaloneOptions::Compaction::kRevision)
     tasks_.spawn("revision compaction", compact_by_revision());
   co_return Result<void>{};
+}
+
+Result<std::shared_ptr<auth::Tokens>> Standalone::make_tokens() const {
+  const auth::TokenSpec& spec = options_.token;
+  if (!spec.jwt) return auth::make_simple_tokens(loop_.clock(), options_.simple_token_ttl, secure_bytes);
+  auth::JwtOptions jwt{.method = spec.method, .ttl = options_.jwt_ttl};
+  for (auto [path, text] : {std::pair{&spec.public_key_file, &jwt.public_key},
+                            std::pair{&spec.private_key_file, &jwt.private_key}}) {
+    if (path->empty()) continue;
+    auto read = read_file(*path);
+    if (!read) return fail(read.error());
+    *text = std::move(*read);
+  }
+  auto tokens = auth::make_jwt_tokens(loop_.clock(), std::move(jwt));
+  if (!tokens) return fail(tokens.error());
+  return std::move(*tokens);
 }
 
 Result<std::shared_ptr<const net::TlsServerContext>> Standalone::tls() const {

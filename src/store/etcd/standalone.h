@@ -28,6 +28,7 @@ class Standalone {
  private:
   Result<void> listen(const std::vector<Url>& urls, bool first_is_ours);
   Result<std::shared_ptr<const net::TlsServerContext>> tls() const;
+  Result<std::shared_ptr<auth::Tokens>> make_tokens() const;
   awaitable<void> compact_by_time();
   awaitable<void> compact_by_revision();
   awaitable<void> compact_to(Revision revision);
