@@ -16,7 +16,7 @@ constexpr size_t kMaxWaiters = 20'000;
 constexpr size_t kMaxWaitingBytes = 64 << 20;
 constexpr Duration kSlowGroup = std::chrono::milliseconds(100);  // etcd's --warning-apply-duration
 constexpr size_t kRevokesPerTick = 500;
-constexpr size_t kCompactKeysPerStep = 1000;
+constexpr size_t kCompactWorkPerStep = 500;  // erasing so many takes the engine about 2 ms
 constexpr size_t kFeedWatchersPerTurn = 4;
 
 // Castagnoli's CRC, as etcd hashes with; for operators' comparisons, so a plain table is fast enough.
@@ -497,14 +497,17 @@ awaitable<void> EmbeddedStore::compact_slowly() {
     if (!began) began = loop_.now();
     while (!pins_->empty() && *pins_->begin() < machine_.compacted()) co_await loop_.sleep(std::chrono::milliseconds(5));
     Revision goal = machine_.compacted();
-    bool more = machine_.compact_step(kCompactKeysPerStep, open_.batch);
-    schedule_flush();
+    bool more = machine_.compact_step(kCompactWorkPerStep, open_.batch);
     if (more) {
-      // Let requests pass between the steps, and the disk take what is queued.
-      co_await loop_.sleep(std::chrono::milliseconds(2));
-      while (open_.batch.bytes() > (4u << 20) && !failed_) co_await loop_.sleep(std::chrono::milliseconds(5));
+      // One step a group: requests that share it wait for a step's erasures, never for several.
+      auto taken = std::make_shared<bool>(false);
+      open_.waiters.push_back([taken](const Error*) { *taken = true; });
+      schedule_flush();
+      do co_await loop_.sleep(std::chrono::milliseconds(1));
+      while (!*taken);
       continue;
     }
+    schedule_flush();
     engine_->tidy();
     if (took_ms != nullptr) took_ms->observe(std::chrono::duration<double, std::milli>(loop_.now() - *began).count());
     began.reset();

@@ -235,35 +235,42 @@ Result<void> Machine::compact(Revision revision, engine::Batch& batch) {
   return {};
 }
 
-bool Machine::compact_step(size_t max_keys, engine::Batch& batch) {
+bool Machine::compact_step(size_t max_work, engine::Batch& batch) {
   if (!compacting_) return false;
+  if (erasures_.empty()) collect_erasures(max_work);
+  for (size_t i = 0; i < max_work && !erasures_.empty(); ++i, erasures_.pop_front()) {
+    const Erasure& oldest = erasures_.front();
+    erase_record(batch, oldest.main, oldest.sub, oldest.has_value);
+  }
+  compacting_ = !erasures_.empty() || !compact_next_.empty();
+  return compacting_;
+}
+
+void Machine::collect_erasures(size_t max_keys) {
   std::vector<std::string> work;
-  size_t looked = 0;
-  bool more = false;
-  KeyRange range{compact_next_, kNoEnd};
+  size_t looked = 0, found = 0;
   std::string next;
-  index_.visit(range, [&](const KeyEntry& entry) {
-    if (looked == max_keys) {
+  index_.visit(KeyRange{compact_next_, kNoEnd}, [&](const KeyEntry& entry) {
+    if (looked == max_keys || found >= max_keys) {
       next = entry.key;
-      more = true;
       return false;
     }
     ++looked;
     const Version& oldest = entry.versions.front();
     bool one_live = entry.versions.size() == 1 && !oldest.tombstone;
-    if (!one_live && oldest.main <= compacted_) work.push_back(entry.key);
+    if (one_live || oldest.main > compacted_) return true;
+    work.push_back(entry.key);
+    found += entry.versions.size();
     return true;
   });
   for (const std::string& key : work) {
     index_.compact_key(key, compacted_, [&](const KeyEntry& entry, const Version& version) {
       ++counters_.compacted_versions;
       live_bytes_ -= int64_t(entry.key.size() + version.value_bytes);
-      erase_record(batch, version.main, version.sub, version.value_bytes != 0);
+      erasures_.push_back({version.main, version.sub, version.value_bytes != 0});
     });
   }
   compact_next_ = std::move(next);
-  compacting_ = more;
-  return more;
 }
 
 void Machine::settle(Revision revision) {
