@@ -360,6 +360,50 @@ TEST(AuthService, LeasesBelongToWhoMayWriteTheirKeys) {
   run(leases);
 }
 
+// The two act as their caller; errors of theirs have no code of their own.
+awaitable<void> recipes(Server& s) {
+  co_await s.start();
+  co_await s.enable();
+  const std::string denied = "2 etcdserver: permission denied",
+                    nobody = "2 etcdserver: user name is empty";
+  struct {
+    const char* path;
+    std::string message;
+    net::Headers who;
+    std::string expected;
+  } cases[] = {
+      {"v3lockpb.Lock/Lock", texts({{1, "a/lock"}}), s.alice, ""},
+      {"v3lockpb.Lock/Lock", texts({{1, "secret"}}), s.alice, denied},
+      {"v3lockpb.Lock/Lock", texts({{1, "a/lock"}}), {}, nobody},
+      {"v3lockpb.Lock/Unlock", texts({{1, "secret"}}), s.alice, denied},
+      {"v3electionpb.Election/Campaign", texts({{1, "a/election"}, {3, "me"}}), s.alice, ""},
+      {"v3electionpb.Election/Campaign", texts({{1, "secret"}, {3, "me"}}), s.alice, denied},
+      {"v3electionpb.Election/Leader", texts({{1, "a/election"}}), s.alice, ""},
+      {"v3electionpb.Election/Leader", texts({{1, "secret"}}), s.alice, denied},
+      {"v3electionpb.Election/Leader", texts({{1, "a/election"}}), {}, nobody},
+      {"v3electionpb.Election/Resign", texts({{1, texts({{1, "x"}, {2, "secret"}})}}), s.alice,
+       denied},
+      {"v3electionpb.Election/Proclaim", texts({{1, texts({{1, "x"}, {2, "secret"}})}, {2, "v"}}),
+       s.alice, denied},
+  };
+  for (auto& [path, message, who, expected] : cases) {
+    net::grpc::Status status;
+    auto answer = co_await s.client->call(fmt::format("/{}", path), message, who, 10s, &status);
+    EXPECT_EQ(answer ? "" : fmt::format("{} {}", int(status.code), status.message), expected)
+        << path;
+  }
+  auto observed = co_await s.client->open("/v3electionpb.Election/Observe", s.alice);
+  (void)co_await (*observed)->write(texts({{1, "secret"}}));
+  EXPECT_FALSE((co_await (*observed)->read()).has_value());
+  EXPECT_EQ(co_await s.call("Lease/LeaseLeases", "", s.root), "");
+  EXPECT_EQ(decode_fields(s.answer)->all(2).size(),
+            3u);  // the lock's, the campaign's, the proclamation's
+  co_await s.stop();
+}
+TEST(AuthService, LocksAndElectionsActAsTheirCaller) {
+  run(recipes);
+}
+
 awaitable<std::string> watch_reason(Server& s, net::Headers who, std::string key,
                                     std::string range_end) {
   auto stream = co_await s.client->open("/etcdserverpb.Watch/Watch", std::move(who));

@@ -90,6 +90,9 @@ WaitingLine::WaitingLine(async::Loop& loop, Embedded& store, Guard& guard)
 void WaitingLine::spawn(const net::grpc::CallInfo& info, Responder responder, Work work) {
   auto who = Caller(guard_, info).identity();
   if (!who) return responder->fail(to_recipe_status(who.error()));
+  // Before a lease is granted for nobody.
+  if (auto refused = guard_.auth().check_anybody(*who))
+    return responder->fail(to_recipe_status(*refused));
   if (tasks_.size() >= kWaitersMax)
     return responder->fail(to_recipe_status(errors::too_many_requests()));
   auto call =
