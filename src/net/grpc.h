@@ -82,6 +82,8 @@ struct ServerOptions {
   Duration min_ping_interval = std::chrono::seconds(5);  // more often: GOAWAY "too_many_pings"
   std::shared_ptr<const TlsServerContext> tls;
   HttpLimits limits;
+  // Looks at the metadata of a call before its handler does; a status refuses it.
+  std::function<std::optional<Status>(const Headers& metadata)> admit;
   Handler http_handler;                         // requests that are not gRPC (content-type), HTTP/1.1 too; null: 415
 };
 

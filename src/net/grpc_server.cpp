@@ -446,6 +446,9 @@ std::shared_ptr<ServerSink> open_call(const Routes& routes, std::shared_ptr<Serv
     info.deadline = exchange->session->core->loop.now() + *parsed;
   }
   info.metadata = std::move(exchange->headers);
+  if (routes.options.admit) {
+    if (auto refused = routes.options.admit(info.metadata)) return refuse(*refused);
+  }
   const size_t limit = routes.options.message_bytes;
   if (const auto unary = routes.unary.find(exchange->path); unary != routes.unary.end())
     return std::make_shared<UnaryCall>(std::move(exchange), unary->second, std::move(info), limit);

@@ -360,6 +360,7 @@ std::vector<LeaseId> EmbeddedStore::try_leases() { return machine_.lessor().ids(
 Embedded::Activity EmbeddedStore::activity() const {
   Activity out = activity_;
   out.proposals_pending = open_.waiters.size() + flying_.waiters.size();
+  if (in_flight_) out.writing = loop_.now() - flying_.began;
   return out;
 }
 

@@ -52,60 +52,80 @@ void add_cors(net::Headers& headers, const std::vector<std::string>& origins,
 
 }  // namespace
 
-std::string EtcdService::health_text(bool& healthy) const {
-  auto alarms = store_.alarms();
-  healthy = alarms.empty();
-  if (healthy) return R"({"health":"true","reason":""})";
-  return fmt::format(R"({{"health":"false","reason":"ALARM {}"}})",
-                     alarms[0] == Alarm::kNoSpace ? "NOSPACE" : "CORRUPT");
+namespace {
+
+// What only answers GET, like etcd's own.
+bool refuse_other_methods(const net::Request& request, net::Response& response) {
+  if (request.method == "GET") return false;
+  response.status = 405;
+  response.headers.set("Allow", "GET");
+  response.headers.set("X-Content-Type-Options", "nosniff");
+  response.body = "Method Not Allowed\n";
+  return true;
+}
+
+void not_found(net::Response& response) {
+  response.status = 404;
+  response.headers.set("Content-Type", "text/plain; charset=utf-8");
+  response.headers.set("X-Content-Type-Options", "nosniff");
+  response.body = "404 page not found\n";
+}
+
+}  // namespace
+
+// The paths that are served beside the client API too (--listen-metrics-urls).
+bool EtcdService::observe(const net::Request& request, const net::Target& target,
+                          net::Response& response) {
+  if (target.path == "/metrics") {
+    response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    response.body = metrics_text();
+    return true;
+  }
+  return health_.answer(request.method, target, response);
 }
 
 awaitable<void> EtcdService::http(net::Request& request, net::ResponseWriter& writer) {
   net::Target target = net::parse_target(request.target);
   net::Response response;
   if (target.path.starts_with("/v3beta/")) target.path.replace(0, 8, "/v3/");
-  const bool secure = request.scheme == "https";
+  const bool secure = request.scheme == "https", gateway = target.path.starts_with("/v3/");
   if (!secure && !listed(options_.host_whitelist, host_of(request.authority))) {
     response.status = 421;
     response.headers.set("Content-Type", "text/plain; charset=utf-8");
+    response.headers.set("X-Content-Type-Options", "nosniff");
     response.body = unknown_host(host_of(request.authority));
+    co_return (void) co_await writer.send(std::move(response));
+  }
+  // A name that authentication would go by with gRPC, but does not here.
+  if (secure && gateway && guard_.enabled() && options_.guard.client_cert_auth &&
+      request.certificate && !request.certificate->common_name.empty()) {
+    response.status = 400;
+    response.headers.set("Content-Type", "text/plain; charset=utf-8");
+    response.body =
+        "CommonName of client sending a request against gateway will be ignored and not used as "
+        "expected\n";
     co_return (void) co_await writer.send(std::move(response));
   }
   add_cors(response.headers, options_.cors, request.headers.get("origin"));
   if (request.method == "OPTIONS") co_return (void) co_await writer.send(std::move(response));
-  if (target.path.starts_with("/v3/"))
+  if (gateway)
     co_return co_await gateway_->serve(request, target.path, std::move(response.headers), writer);
   response.headers.set("Content-Type", "text/plain; charset=utf-8");
-  if (request.method != "GET" && request.method != "HEAD") {
-    response.status = 405;
-    response.body = "Method Not Allowed\n";
-  } else if (target.path == "/version") {
-    response.headers.set("Content-Type", "application/json");
-    response.body = fmt::format(R"({{"etcdserver":"{}","etcdcluster":"{}","storage":"{}"}})",
-                                kEtcdVersion, kClusterVersion, kClusterVersion);
-  } else if (target.path == "/health") {
-    bool healthy;
-    response.headers.set("Content-Type", "application/json");
-    response.body = health_text(healthy);
-    if (target.param("exclude") == "NOSPACE" && store_.alarms() == std::vector{Alarm::kNoSpace}) {
-      healthy = true;
-      response.body = R"({"health":"true","reason":""})";
+  if (target.path == "/version") {
+    if (!refuse_other_methods(request, response)) {
+      response.headers.set("Content-Type", "application/json");
+      response.body = fmt::format(R"({{"etcdserver":"{}","etcdcluster":"{}","storage":"{}"}})",
+                                  kEtcdVersion, kClusterVersion, kClusterVersion);
     }
-    response.status = healthy ? 200 : 503;
-  } else if (target.path == "/livez" || target.path == "/readyz" ||
-             target.path.starts_with("/livez/") || target.path.starts_with("/readyz/")) {
-    auto alarms = store_.alarms();
-    bool corrupt = std::find(alarms.begin(), alarms.end(), Alarm::kCorrupt) != alarms.end();
-    bool ready = !corrupt || target.path.starts_with("/livez");
-    response.status = ready ? 200 : 503;
-    response.body = ready ? "ok\n" : "[-]data_corruption failed: alarm activated: CORRUPT\n";
-  } else if (target.path == "/metrics") {
-    response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-    response.body = metrics_text();
-  } else {
-    response.status = 404;
-    response.body = "404 page not found\n";
+  } else if (!observe(request, target, response)) {
+    not_found(response);
   }
+  (void)co_await writer.send(std::move(response));
+}
+
+awaitable<void> EtcdService::http_of_metrics(net::Request& request, net::ResponseWriter& writer) {
+  net::Response response;
+  if (!observe(request, net::parse_target(request.target), response)) not_found(response);
   (void)co_await writer.send(std::move(response));
 }
 

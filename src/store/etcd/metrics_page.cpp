@@ -101,10 +101,7 @@ std::string EtcdService::metrics_text() {
       "etcd_cluster_version", "gauge",
       "Which version is running. 1 for 'cluster_version' label with current cluster version");
   out.sample(uint64_t(1), fmt::format(R"(cluster_version="{}")", kClusterVersion));
-  out.counter("etcd_server_health_success", "The total number of successful health checks",
-              counts_.health_successes);
-  out.counter("etcd_server_health_failures", "The total number of failed health checks",
-              counts_.health_failures);
+  health_.write_metrics(out);
 
   out.gauge("etcd_mvcc_db_total_size_in_bytes",
             "Total size of the underlying database physically allocated in bytes.",

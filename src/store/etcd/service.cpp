@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "store/etcd/gateway/gateway.h"
+#include "store/etcd/gateway/json_text.h"
 #include "store/etcd/watch_stream.h"
 #include "store/mvcc/errors.h"
 #include "store/mvcc/validate.h"
@@ -17,6 +18,13 @@ constexpr Duration kTokenLife = std::chrono::seconds(300);
 
 std::shared_ptr<auth::Tokens> tokens_of(const Clock& clock, const EtcdOptions& options) {
   return options.tokens ? options.tokens : auth::make_simple_tokens(clock, kTokenLife, secure_bytes);
+}
+
+// v3rpc/interceptor.go: the version is a label of a metric there.
+std::optional<net::grpc::Status> check_client_version(const net::Headers& metadata) {
+  std::string_view version = metadata.get("client-api-version");
+  if (gateway::is_utf8(version)) return std::nullopt;
+  return net::grpc::Status{StatusCode::kInvalidArgument, "etcdserver: invalid client api version"};
 }
 
 Result<void> load(Guard& guard) {
@@ -55,6 +63,7 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
       store_(store),
       options_(std::move(options)),
       ids_{store.identity().cluster, store.identity().member, 2},
+      health_(store),
       guard_(loop, store, tokens_of(loop.clock(), options_), options_.guard),
       auth_loaded_(load(guard_)),
       auth_(guard_, store, ids_, methods_),
@@ -82,6 +91,7 @@ net::grpc::ServerOptions EtcdService::server_options() {
   options.message_bytes = options_.max_request_bytes + kGrpcOverheadBytes;
   // JSON has base64 and escapes in place of bytes.
   options.limits.body_bytes = 2 * options.message_bytes;
+  options.admit = check_client_version;
   options.http_handler = [this](net::Request& request, net::ResponseWriter& writer) { return http(request, writer); };
   return options;
 }

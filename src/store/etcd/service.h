@@ -18,6 +18,7 @@
 #include "store/etcd/auth_service.h"
 #include "store/etcd/caller.h"
 #include "store/etcd/election_service.h"
+#include "store/etcd/health_checks.h"
 #include "store/etcd/lock_service.h"
 #include "store/etcd/messages.h"
 #include "store/etcd/methods.h"
@@ -58,6 +59,8 @@ class EtcdService {
   net::grpc::ServerOptions server_options();
   // The HTTP side of the port (A.13): /version, /health, /livez, /readyz, /metrics, and JSON under /v3/.
   awaitable<void> http(net::Request& request, net::ResponseWriter& writer);
+  // Of a port that only tells how the store is: /metrics, /health, /livez, /readyz.
+  awaitable<void> http_of_metrics(net::Request& request, net::ResponseWriter& writer);
   awaitable<void> stop();
   // Whether the users and roles that the store holds were understood. When not (kDataLoss), every call is refused.
   const Result<void>& auth_loaded() const { return auth_loaded_; }
@@ -108,7 +111,7 @@ class EtcdService {
   void write_member(Writer& out, uint32_t field) const;
   void write_alarms(Writer& out, int64_t only) const;
   bool too_large(std::string_view message, Responder& responder) const;
-  std::string health_text(bool& healthy) const;
+  bool observe(const net::Request& request, const net::Target& target, net::Response& response);
   std::string metrics_text();
 
   async::Loop& loop_;
@@ -120,8 +123,8 @@ class EtcdService {
   struct Counts {
     uint64_t large_ranges = 0;                      // that the machine does not see
     uint64_t events_queued = 0, events_sent = 0;    // to watchers
-    uint64_t health_successes = 0, health_failures = 0;
   } counts_;
+  HealthChecks health_;
   Guard guard_;
   const Result<void> auth_loaded_;
   AuthService auth_;

@@ -58,11 +58,11 @@ awaitable<Result<void>> Standalone::start() {
     co_await stop();
     co_return fail(std::move(damaged));
   }
-  for (const auto* urls : {&options_.listen_client_urls, &options_.listen_metrics_urls}) {
-    if (auto listening = listen(*urls, urls == &options_.listen_client_urls); !listening) {
-      co_await stop();
-      co_return listening;
-    }
+  auto listening = listen_for_clients();
+  if (listening) listening = listen_for_metrics();
+  if (!listening) {
+    co_await stop();
+    co_return listening;
   }
   if (options_.compaction == StandaloneOptions::Compaction::kPeriodic)
     tasks_.spawn("periodic compaction", compact_by_time());
@@ -107,8 +107,9 @@ Result<std::shared_ptr<const net::TlsServerContext>> Standalone::tls() const {
   return net::TlsServerContext::make(options);
 }
 
-Result<void> Standalone::listen(const std::vector<Url>& urls, bool first_is_ours) {
-  for (const Url& url : urls) {
+Result<void> Standalone::listen_for_clients() {
+  bool first = true;
+  for (const Url& url : options_.listen_client_urls) {
     auto listener = network_.listen({url.host, url.port});
     if (!listener) return fail(listener.error());
     auto& server = url.tls ? secure_ : plain_;
@@ -125,8 +126,31 @@ Result<void> Standalone::listen(const std::vector<Url>& urls, bool first_is_ours
       server = std::make_unique<net::grpc::Server>(loop_, std::move(options));
       service_->add_to(*server);
     }
-    if (std::exchange(first_is_ours, false)) client_address_ = (*listener)->local();
+    if (std::exchange(first, false)) client_address_ = (*listener)->local();
     log::info("store", "serving clients", {{"address", net::to_string((*listener)->local())}, {"tls", url.tls}});
+    server->serve(std::move(*listener));
+  }
+  return {};
+}
+
+Result<void> Standalone::listen_for_metrics() {
+  for (const Url& url : options_.listen_metrics_urls) {
+    auto listener = network_.listen({url.host, url.port});
+    if (!listener) return fail(listener.error());
+    auto& server = url.tls ? secure_metrics_ : plain_metrics_;
+    if (server == nullptr) {
+      net::HttpServerOptions options{.name = "metrics"};
+      if (url.tls) {
+        auto context = tls();
+        if (!context) return fail(context.error());
+        options.tls = std::move(*context);
+      }
+      server = std::make_unique<net::HttpServer>(loop_, std::move(options),
+                                                 [this](net::Request& request, net::ResponseWriter& writer) {
+                                                   return service_->http_of_metrics(request, writer);
+                                                 });
+    }
+    log::info("store", "serving metrics", {{"address", net::to_string((*listener)->local())}, {"tls", url.tls}});
     server->serve(std::move(*listener));
   }
   return {};
@@ -134,6 +158,10 @@ Result<void> Standalone::listen(const std::vector<Url>& urls, bool first_is_ours
 
 awaitable<void> Standalone::stop() {
   co_await tasks_.stop();
+  for (auto* server : {&plain_metrics_, &secure_metrics_}) {
+    if (*server) co_await (*server)->stop(kStopGrace);
+    server->reset();
+  }
   for (auto* server : {&plain_, &secure_}) {
     if (*server) co_await (*server)->stop(kStopGrace);
     server->reset();

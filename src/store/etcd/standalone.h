@@ -26,7 +26,8 @@ class Standalone {
   Embedded& store() { return *store_; }
 
  private:
-  Result<void> listen(const std::vector<Url>& urls, bool first_is_ours);
+  Result<void> listen_for_clients();
+  Result<void> listen_for_metrics();
   Result<std::shared_ptr<const net::TlsServerContext>> tls() const;
   Result<std::shared_ptr<auth::Tokens>> make_tokens() const;
   awaitable<void> compact_by_time();
@@ -40,6 +41,7 @@ class Standalone {
   std::unique_ptr<Embedded> store_;
   std::unique_ptr<EtcdService> service_;
   std::unique_ptr<net::grpc::Server> plain_, secure_;
+  std::unique_ptr<net::HttpServer> plain_metrics_, secure_metrics_;  // of listen_metrics_urls: the API is not served there
   net::Address client_address_;
   async::TaskGroup tasks_;
 };

@@ -42,6 +42,7 @@ class JsonCursor {
 // The value of a string literal with its quotes; kBadRequest when it is not UTF-8 or has half a
 // surrogate pair.
 Result<std::string> json_string_value(std::string_view literal);
+bool is_utf8(std::string_view text);
 // A JSON string literal; what is not UTF-8 becomes U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
 
