@@ -16,7 +16,10 @@ constexpr size_t kMaxWaiters = 20'000;
 constexpr size_t kMaxWaitingBytes = 64 << 20;
 constexpr Duration kSlowGroup = std::chrono::milliseconds(100);  // etcd's --warning-apply-duration
 constexpr size_t kRevokesPerTick = 500;
-constexpr size_t kCompactWorkPerStep = 500;  // erasing so many takes the engine about 2 ms
+// Compaction: of the index in one turn of the loop (about a millisecond); records named before they are erased; and
+// erased with one group of writes, which that must not slow down much.
+constexpr size_t kCompactKeysPerStep = 4000, kCompactVersionsPerStep = 4000;
+constexpr size_t kDroppedRecords = 512 << 10, kErasedPerCommit = 1000;
 constexpr size_t kFeedWatchersPerTurn = 4;
 
 // Castagnoli's CRC, as etcd hashes with; for operators' comparisons, so a plain table is fast enough.
@@ -264,6 +267,7 @@ void EmbeddedStore::committed(Result<void> result) {
     for (auto& waiter : group.waiters) waiter(&error);
   } else {
     if (loop_.now() - group.began > kSlowGroup) ++activity_.slow_groups;
+    durable_commits_ = commits_;
     Revision from = machine_.durable();
     machine_.settle(group.revision);
     if (group.revision > from) hub_.publish(from);
@@ -493,22 +497,25 @@ awaitable<void> EmbeddedStore::tick() {
 awaitable<void> EmbeddedStore::compact_slowly() {
   metrics::Histogram* const took_ms = compaction_histogram(options_);
   std::optional<MonoTime> began;
+  std::vector<mvcc::Dropped> dropped;
   while (true) {
     while (!machine_.compacting() || failed_) co_await compaction_wanted_.wait();
     if (!began) began = loop_.now();
     while (!pins_->empty() && *pins_->begin() < machine_.compacted()) co_await loop_.sleep(std::chrono::milliseconds(5));
     Revision goal = machine_.compacted();
-    bool more = machine_.compact_step(kCompactWorkPerStep, open_.batch);
-    if (more) {
-      // One step a group: requests that share it wait for a step's erasures, never for several.
-      auto taken = std::make_shared<bool>(false);
-      open_.waiters.push_back([taken](const Error*) { *taken = true; });
-      schedule_flush();
-      do co_await loop_.sleep(std::chrono::milliseconds(1));
-      while (!*taken);
+    bool more = machine_.compact_step(kCompactKeysPerStep, kCompactVersionsPerStep, dropped);
+    if (more && dropped.size() < kDroppedRecords) {
+      co_await loop_.sleep(std::chrono::nanoseconds(0));
       continue;
     }
-    schedule_flush();
+    co_await erase_slowly(std::move(dropped));
+    dropped = {};
+    if (failed_) {
+      Error error = errors::timed_out();
+      for (auto& waiter : std::exchange(compaction_waiters_, {})) waiter.second(&error);
+      continue;
+    }
+    if (more) continue;
     engine_->tidy();
     if (took_ms != nullptr) took_ms->observe(std::chrono::duration<double, std::milli>(loop_.now() - *began).count());
     began.reset();
@@ -523,6 +530,31 @@ awaitable<void> EmbeddedStore::compact_slowly() {
       open_.waiters.push_back(std::move(waiter));
       schedule_flush();
     }
+  }
+}
+
+// In the order of the disk: neighbours are erased together, which costs an engine of sorted tables least by far. The
+// erasures of a batch that fails are found again by the next start.
+awaitable<void> EmbeddedStore::erase_slowly(std::vector<mvcc::Dropped> given) {
+  auto dropped = std::make_shared<std::vector<mvcc::Dropped>>(std::move(given));
+  auto done = std::make_shared<bool>(false);
+  auto sorted = std::make_shared<async::Event>(loop_);
+  reading_->run([dropped] { std::sort(dropped->begin(), dropped->end()); },
+                [done, sorted] {
+                  *done = true;
+                  sorted->notify();
+                });
+  while (!*done) co_await sorted->wait();
+  for (size_t i = 0; i < dropped->size() && !failed_;) {
+    const size_t end = std::min(i + kErasedPerCommit, dropped->size());
+    for (; i < end; ++i) {
+      const mvcc::Dropped& record = (*dropped)[i];
+      mvcc::erase_record(open_.batch, record.main, record.sub, record.has_value);
+    }
+    const uint64_t commit = commits_ + 1;  // that takes it to disk
+    schedule_flush();
+    do co_await loop_.sleep(std::chrono::milliseconds(1));
+    while (durable_commits_ < commit && !failed_);
   }
 }
 

@@ -157,8 +157,10 @@ rocksdb::Options options_of_store() {
   options.track_and_verify_wals_in_manifest = true;
   options.write_buffer_size = kWriteBufferBytes;
   options.max_write_buffer_number = 3;
-  options.db_write_buffer_size = 3 * kWriteBufferBytes;  // of all families together
+  options.db_write_buffer_size = 2 * kWriteBufferBytes;  // of all families together
   options.max_background_jobs = 2;
+  // Compactions yield to whoever serves clients; flushes do not, since writes would wait for them.
+  options.env->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW, rocksdb::CpuPriority::kLow);
   options.max_open_files = 128;
   options.allow_concurrent_memtable_write = false;  // one writer
   // Records of a kind arrive in ascending order: each goes in beside the one before it.

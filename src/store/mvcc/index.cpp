@@ -236,10 +236,10 @@ int64_t Index::live_count(KeyRange range) const {
   return (range.unbounded() ? root_->live : live_below(range.end)) - live_below(range.key);
 }
 
-void Index::compact_key(std::string_view key, Revision revision,
+bool Index::compact_key(std::string_view key, Revision revision, size_t limit,
                         const std::function<void(const KeyEntry&, const Version&)>& dropped) {
   KeyEntry* entry = find(key);
-  if (entry == nullptr) return;
+  if (entry == nullptr) return true;
   auto& versions = entry->versions;
   size_t keep = size_t(std::upper_bound(versions.begin(), versions.end(), revision,
                                         [](Revision r, const Version& v) { return r < v.main; }) -
@@ -249,15 +249,18 @@ void Index::compact_key(std::string_view key, Revision revision,
     const Version& seen = versions[keep - 1];
     if (!seen.tombstone || seen.main == revision) --keep;
   }
-  if (keep == 0) return;
+  if (keep == 0) return true;
+  const bool all = keep <= limit;
+  keep = std::min(keep, limit);
   for (size_t i = 0; i < keep; ++i) dropped(*entry, versions[i]);
   if (keep < versions.size()) {
     versions.erase(versions.begin(), versions.begin() + ptrdiff_t(keep));
     if (versions.capacity() > 2 * versions.size()) versions.shrink_to_fit();
-    return;
+    return all;
   }
   ASSERT(!entry->live(), "compaction drops a whole key only when it is deleted");
   erase_entry(entry);
+  return true;
 }
 
 void Index::retract(std::string_view key) {

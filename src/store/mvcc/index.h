@@ -55,9 +55,11 @@ class Index {
   int64_t live_count(KeyRange range) const;
   size_t keys() const { return keys_; }
 
-  // Drops the versions that no read at or after revision can see, handing each to dropped; a tombstone at exactly
-  // revision stays (a watch from there still tells of the delete: etcd #19179). Erases an entry without versions.
-  void compact_key(std::string_view key, Revision revision, const std::function<void(const KeyEntry&, const Version&)>& dropped);
+  // Drops the versions that no read at or after revision can see, oldest first and at most limit of them, handing each to
+  // dropped; false: there are more. A tombstone at exactly revision stays (a watch from there still tells of the delete:
+  // etcd #19179). Erases an entry without versions.
+  bool compact_key(std::string_view key, Revision revision, size_t limit,
+                   const std::function<void(const KeyEntry&, const Version&)>& dropped);
 
  private:
   struct Node;

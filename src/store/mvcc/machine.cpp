@@ -235,23 +235,15 @@ Result<void> Machine::compact(Revision revision, engine::Batch& batch) {
   return {};
 }
 
-bool Machine::compact_step(size_t max_work, engine::Batch& batch) {
+bool Machine::compact_step(size_t max_keys, size_t max_versions, std::vector<Dropped>& dropped) {
+  // One key's share: dropping from the front of a long list of versions moves the rest, so a large share costs least.
+  constexpr size_t kVersionsOfKey = 8192;
   if (!compacting_) return false;
-  if (erasures_.empty()) collect_erasures(max_work);
-  for (size_t i = 0; i < max_work && !erasures_.empty(); ++i, erasures_.pop_front()) {
-    const Erasure& oldest = erasures_.front();
-    erase_record(batch, oldest.main, oldest.sub, oldest.has_value);
-  }
-  compacting_ = !erasures_.empty() || !compact_next_.empty();
-  return compacting_;
-}
-
-void Machine::collect_erasures(size_t max_keys) {
   std::vector<std::string> work;
-  size_t looked = 0, found = 0;
-  std::string next;
-  index_.visit(KeyRange{compact_next_, kNoEnd}, [&](const KeyEntry& entry) {
-    if (looked == max_keys || found >= max_keys) {
+  size_t looked = 0, expected = 0;
+  std::optional<std::string> next;
+  index_.visit({compact_next_, kNoEnd}, [&](const KeyEntry& entry) {
+    if (looked == max_keys || expected >= max_versions) {
       next = entry.key;
       return false;
     }
@@ -259,18 +251,23 @@ void Machine::collect_erasures(size_t max_keys) {
     const Version& oldest = entry.versions.front();
     bool one_live = entry.versions.size() == 1 && !oldest.tombstone;
     if (one_live || oldest.main > compacted_) return true;
+    expected += entry.versions.size();
     work.push_back(entry.key);
-    found += entry.versions.size();
     return true;
   });
   for (const std::string& key : work) {
-    index_.compact_key(key, compacted_, [&](const KeyEntry& entry, const Version& version) {
+    bool all = index_.compact_key(key, compacted_, kVersionsOfKey, [&](const KeyEntry& entry, const Version& version) {
       ++counters_.compacted_versions;
       live_bytes_ -= int64_t(entry.key.size() + version.value_bytes);
-      erasures_.push_back({version.main, version.sub, version.value_bytes != 0});
+      dropped.push_back({version.main, version.sub, version.value_bytes != 0});
     });
+    if (all) continue;
+    next = key;
+    break;
   }
-  compact_next_ = std::move(next);
+  compacting_ = next.has_value();
+  compact_next_ = next.value_or(std::string());
+  return compacting_;
 }
 
 void Machine::settle(Revision revision) {

@@ -19,6 +19,14 @@
 
 namespace rs::store::mvcc {
 
+// A record that nobody can read any more.
+struct Dropped {
+  Revision main;
+  uint32_t sub;
+  bool has_value;
+  friend auto operator<=>(const Dropped&, const Dropped&) = default;
+};
+
 // Reads back what batches wrote.
 class Reader {
  public:
@@ -55,10 +63,11 @@ class Machine {
   Result<LeaseGrant> grant(LeaseId id, int64_t ttl_seconds, MonoTime now, engine::Batch& batch);
   Result<void> revoke(LeaseId id, engine::Batch& batch);
 
-  // Reads below revision fail from now on; compact_step() then drops what nobody can read any more, a slice at a time (at
-  // most that many keys looked at and records erased: one key may have a million), and says whether more is to do.
+  // Reads below revision fail from now on; compact_step() then drops what nobody can read any more, a slice of the keys
+  // at a time and about max_versions of theirs, and says whether more is to do. The
+  // owner erases the records it names, at leisure: a restart finds those still there, and names them again.
   Result<void> compact(Revision revision, engine::Batch& batch);
-  bool compact_step(size_t max_work, engine::Batch& batch);
+  bool compact_step(size_t max_keys, size_t max_versions, std::vector<Dropped>& dropped);
   bool compacting() const { return compacting_; }
 
   // Everything up to revision is on disk; tell the watchers (WatchHub::publish), then forget() what they have read.
@@ -95,7 +104,6 @@ class Machine {
   Result<RangeResponse> range_at(const RangeRequest& request, Revision current) const;
   int64_t count_at(KeyRange range, Revision revision) const;
   void attach_all();
-  void collect_erasures(size_t max_keys);
   Result<std::string> value(const Version& version) const;
   Result<KeyValue> key_value(const KeyEntry& entry, const Version& version, bool with_value) const;
   Result<bool> holds(const Compare& compare, Revision at) const;
@@ -110,14 +118,6 @@ class Machine {
   std::deque<Delta> deltas_;       // changes of the live set after durable_
   bool compacting_ = false;
   std::string compact_next_;       // first key that compact_step() has not looked at
-  struct Erasure {
-    Revision main;
-    uint32_t sub;
-    bool has_value;
-  };
-  // Records that the index has let go, still to be erased: a key's oldest first, because a crash may come between them
-  // and what is left must read as before.
-  std::deque<Erasure> erasures_;
   std::optional<Error> broken_;
   mutable Counters counters_;      // reads count too
   const Commit* applying_ = nullptr;  // of the transaction under way, which reads its own writes

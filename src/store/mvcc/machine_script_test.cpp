@@ -173,9 +173,7 @@ class Script {
   std::string run_compact(Revision revision) {
     auto compacted = test_.machine.compact(revision, test_.batch);
     if (!compacted) return compacted.error().message + "\n";
-    while (test_.machine.compact_step(10, test_.batch)) {
-    }
-    test_.settle();
+    test_.compact_to_end(10, 4);
     return fmt::format("ok, {} keys, {} bytes\n", test_.machine.index().keys(), test_.machine.live_bytes());
   }
   std::string run_history(const Words& words) {

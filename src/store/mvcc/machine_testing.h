@@ -25,6 +25,13 @@ class TestMachine final : public Reader {
     machine.settle(machine.head());
     machine.forget();
   }
+  void compact_to_end(size_t max_keys, size_t max_versions) {
+    std::vector<Dropped> dropped;
+    while (machine.compact_step(max_keys, max_versions, dropped)) {
+    }
+    for (const Dropped& record : dropped) erase_record(batch, record.main, record.sub, record.has_value);
+    settle();
+  }
 
   std::unique_ptr<engine::Engine> engine;
   engine::Batch batch;
