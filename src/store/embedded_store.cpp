@@ -302,7 +302,7 @@ void EmbeddedStore::submit(DeleteRangeRequest request, Callback<DeleteRangeRespo
 }
 
 void EmbeddedStore::submit(TxnRequest request, Callback<TxnResponse> done) {
-  if (auto checked = mvcc::check(request); !checked) return done(fail(checked.error()));
+  if (auto checked = mvcc::check(request, mvcc::kAnyOps); !checked) return done(fail(checked.error()));
   if (!mvcc::may_write(request)) {
     if (alarms_.contains(Alarm::kCorrupt)) return done(fail(errors::corrupt()));
     return done(machine_.read_txn(request));
@@ -327,7 +327,7 @@ void EmbeddedStore::submit_compact(Revision revision, bool physical, Callback<Re
 
 void EmbeddedStore::submit_grant(int64_t ttl_seconds, LeaseId id, Callback<LeaseGrant> done) {
   if (auto refused = refusal(64)) return done(fail(*refused));
-  while (id == 0 || (id < 0 && machine_.lessor().find(id) != nullptr)) {
+  while (id == 0) {
     id = LeaseId(loop_.random().next() >> 1);
     if (machine_.lessor().find(id) != nullptr) id = 0;
   }

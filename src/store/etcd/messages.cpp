@@ -1,12 +1,17 @@
 #include "store/etcd/messages.h"
 
 #include "store/mvcc/errors.h"
+#include "store/mvcc/validate.h"
 
 namespace rs::store::etcd {
 namespace {
 
 // A nested transaction costs at least one of 128 operations a level, so deeper ones are refused anyway.
 constexpr int kMaxTxnDepth = 130;
+// A compare or an operation takes 2 bytes on the wire and a hundred times that here: what mvcc::check() would refuse for
+// its number anyway is not read.
+constexpr size_t kMaxTxnList = 2 * mvcc::kAnyOps;
+constexpr size_t kMaxFields = 10'000;
 
 Error malformed() {
   return {Code::kInternalError, "grpc: error unmarshalling request: the message is not valid protobuf"};
@@ -34,10 +39,9 @@ Result<void> read_range(std::string_view message, RangeRequest& out) {
     }
   }
   if (!in.ok()) return fail(malformed());
-  if (out.key.empty()) return fail(errors::empty_key());
-  if (order > 2 || target > 4) return fail(errors::invalid_sort_option());
-  out.order = RangeRequest::Order(order);
-  out.target = RangeRequest::Target(target);
+  // mvcc::check() refuses what is not of the enumeration, in its turn.
+  out.order = RangeRequest::Order(std::min<uint64_t>(order, 3));
+  out.target = RangeRequest::Target(std::min<uint64_t>(target, 5));
   return {};
 }
 
@@ -93,7 +97,22 @@ Result<void> read_compare(std::string_view message, Compare& out) {
       default: break;
     }
   }
-  if (!in.ok() || result > 3 || target > 4) return fail(malformed());
+  if (!in.ok()) return fail(malformed());
+  if (result > 3 || target > 4) {
+    // etcd finds that an unknown target equals, and that an unknown comparison holds. The same with known ones:
+    // versions are never negative.
+    const bool holds = result > 3 || result == uint64_t(Compare::Result::kEqual);
+    if (target == uint64_t(Compare::Target::kValue)) {
+      out.result = Compare::Result(4);  // holds for every key that is there, as compare_values() has it
+      out.target = Compare::Target::kValue;
+      return {};
+    }
+    out.target = Compare::Target::kVersion;
+    out.result = holds ? Compare::Result::kGreater : Compare::Result::kLess;
+    out.number = holds ? -1 : 0;
+    out.value.clear();
+    return {};
+  }
   out.result = Compare::Result(result);
   out.target = Compare::Target(target);
   // A value of another target than the one asked for is no value (etcd reads the oneof's getter).
@@ -135,8 +154,12 @@ Result<void> read_txn(std::string_view message, TxnRequest& out, int depth) {
   Reader in(message);
   Result<void> read;
   while (read && in.next()) {
+    if (out.success.size() + out.failure.size() >= kMaxTxnList) return fail(errors::too_many_ops());
     switch (in.field()) {
-      case 1: read = read_compare(in.text(), out.compares.emplace_back()); break;
+      case 1:
+        if (out.compares.size() >= kMaxTxnList) return fail(errors::too_many_ops());
+        read = read_compare(in.text(), out.compares.emplace_back());
+        break;
       case 2: read = read_op(in.text(), out.success.emplace_back(), depth); break;
       case 3: read = read_op(in.text(), out.failure.emplace_back(), depth); break;
       default: break;
@@ -162,9 +185,9 @@ void read_filters(Reader& in, WatchRequest& out) {
   if (!in.is_text()) return filter(in.number());
   // Packed.
   std::string_view packed = in.text();
-  while (!packed.empty()) {
-    filter(uint8_t(packed.front()));
-    packed.remove_prefix(1);
+  for (uint64_t value; !packed.empty();) {
+    if (!read_varint(packed, value)) return in.spoil();
+    filter(value);
   }
 }
 
@@ -288,9 +311,10 @@ Result<Fields> decode_fields(std::string_view message) {
   Fields out;
   Reader in(message);
   while (in.next()) {
+    if (out.texts.size() + out.numbers.size() >= kMaxFields) return fail(malformed());
     if (in.is_text()) {
       out.texts.emplace_back(in.field(), in.text());
-    } else {
+    } else if (in.is_number()) {
       out.numbers.emplace_back(in.field(), in.number());
     }
   }

@@ -14,6 +14,18 @@ inline size_t varint_size(uint64_t value) {
   return bytes;
 }
 
+// Takes a varint off the front; false: cut short, or longer than 10 bytes.
+inline bool read_varint(std::string_view& in, uint64_t& value) {
+  value = 0;
+  for (int shift = 0; shift < 70 && !in.empty(); shift += 7) {
+    auto byte = uint8_t(in.front());
+    in.remove_prefix(1);
+    if (shift < 64) value |= uint64_t(byte & 0x7f) << shift;
+    if (byte < 0x80) return true;
+  }
+  return false;
+}
+
 class Writer {
  public:
   void raw_varint(uint64_t value) {
@@ -97,20 +109,12 @@ class Reader {
   bool boolean() { return number() != 0; }
   std::string_view text() { return type_ == 2 ? text_ : (ok_ = false, std::string_view()); }
   bool is_text() const { return type_ == 2; }
+  bool is_number() const { return type_ == 0; }
   bool ok() const { return ok_; }
   void spoil() { ok_ = false; }
 
  private:
-  bool varint(uint64_t& value) {
-    value = 0;
-    for (int shift = 0; shift < 70 && !in_.empty(); shift += 7) {
-      auto byte = uint8_t(in_.front());
-      in_.remove_prefix(1);
-      if (shift < 64) value |= uint64_t(byte & 0x7f) << shift;
-      if (byte < 0x80) return true;
-    }
-    return false;
-  }
+  bool varint(uint64_t& value) { return read_varint(in_, value); }
   bool fixed(size_t bytes) {
     if (in_.size() < bytes) return ok_ = false;
     in_.remove_prefix(bytes);

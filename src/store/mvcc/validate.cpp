@@ -9,6 +9,8 @@ namespace rs::store::mvcc {
 
 Result<void> check(const RangeRequest& request) {
   if (request.key.empty()) return fail(errors::empty_key());
+  if (request.order > RangeRequest::Order::kDescend || request.target > RangeRequest::Target::kValue)
+    return fail(errors::invalid_sort_option());
   return {};
 }
 Result<void> check(const PutRequest& request) {
@@ -24,23 +26,20 @@ Result<void> check(const DeleteRangeRequest& request) {
 
 namespace {
 
-// Of all levels together: what etcd leaves to the size of a request, and what keeps check_paths() cheap.
-constexpr size_t kMaxTotalOps = 4096;
+Result<void> check_structure(const TxnRequest& request, size_t max_ops, size_t& left);
 
-Result<void> check_structure(const TxnRequest& request, size_t max_ops, size_t& total);
-
-Result<void> check_op(const Op& op, size_t max_ops, size_t& total) {
-  if (++total > kMaxTotalOps) return fail(errors::too_many_ops());
+Result<void> check_op(const Op& op, size_t max_ops, size_t& left) {
+  if (left-- == 0) return fail(errors::too_many_ops());
   if (auto* txn = std::get_if<std::shared_ptr<const TxnRequest>>(&op)) {
     if (*txn == nullptr) return fail(errors::key_not_found());  // an operation without a request
-    return check_structure(**txn, max_ops, total);
+    return check_structure(**txn, max_ops, left);
   }
   if (auto* range = std::get_if<RangeRequest>(&op)) return check(*range);
   if (auto* put = std::get_if<PutRequest>(&op)) return check(*put);
   return check(std::get<DeleteRangeRequest>(op));
 }
 
-Result<void> check_structure(const TxnRequest& request, size_t max_ops, size_t& total) {
+Result<void> check_structure(const TxnRequest& request, size_t max_ops, size_t& left) {
   size_t ops = std::max({request.compares.size(), request.success.size(), request.failure.size()});
   if (ops > max_ops) return fail(errors::too_many_ops());
   for (const Compare& compare : request.compares) {
@@ -48,7 +47,7 @@ Result<void> check_structure(const TxnRequest& request, size_t max_ops, size_t& 
   }
   for (const auto* list : {&request.success, &request.failure}) {
     for (const Op& op : *list) {
-      if (auto checked = check_op(op, max_ops - ops, total); !checked) return checked;
+      if (auto checked = check_op(op, max_ops - ops, left); !checked) return checked;
     }
   }
   return {};
@@ -121,8 +120,8 @@ int64_t cost_of(const std::vector<Op>& ops) {
 }  // namespace
 
 Result<void> check(const TxnRequest& request, size_t max_ops) {
-  size_t total = 0;
-  if (auto checked = check_structure(request, max_ops, total); !checked) return checked;
+  size_t left = std::max(kMaxTotalOps, 2 * std::min(max_ops, kAnyOps));
+  if (auto checked = check_structure(request, max_ops, left); !checked) return checked;
   if (request.success.size() + request.failure.size() <= 1) {
     // One plain operation collides with nothing: the shape of most transactions.
     if (!any_op(request, [](const Op& op) { return op.index() == 3; })) return {};

@@ -6,6 +6,10 @@
 namespace rs::store::mvcc {
 
 inline constexpr size_t kMaxTxnOps = 128;
+// Of all levels together (or twice max_ops when that is more): what etcd leaves to the size of a request, and what keeps
+// the search for duplicate keys cheap.
+inline constexpr size_t kMaxTotalOps = 4096;
+inline constexpr size_t kAnyOps = 1 << 16;  // as max_ops: the limit is somebody else's
 
 Result<void> check(const RangeRequest& request);
 Result<void> check(const PutRequest& request);
