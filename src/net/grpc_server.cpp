@@ -22,6 +22,8 @@ class Routes {
 
 namespace {
 
+constexpr size_t kStatusMessageBytes = 4 << 10;      // percent-encoded it is three times that: clients refuse 16 KiB
+constexpr uint64_t kResetsPerSecond = 2000;          // of fresh streams: a client whose calls time out resets them all
 constexpr size_t kUnreadBytes = 256 << 10;           // of messages a stream's handler has not read: then the client waits
 constexpr size_t kBufferedBytesMax = 256ull << 20;   // of unary requests under way on one connection
 
@@ -38,7 +40,7 @@ const h2::Fields& response_fields() {
 
 Headers status_trailers(const Status& status) {
   Headers out{{"grpc-status", std::to_string(static_cast<int>(status.code))}};
-  if (!status.message.empty()) out.add("grpc-message", encode_message(status.message));
+  if (!status.message.empty()) out.add("grpc-message", encode_message(std::string_view(status.message).substr(0, kStatusMessageBytes)));
   return out;
 }
 
@@ -116,9 +118,11 @@ class UnaryCall final : public ServerSink {
     answered(StatusCode::kOk);
     count_sent(*method_.counts, message_bytes);
   }
+  void resume() override { call(); }
   std::function<void()> on_drained;
 
  private:
+  void call();
   void fail_now(const Status& status) {
     done_ = true;
     end_without_message(*exchange_, status);
@@ -225,6 +229,11 @@ void UnaryCall::end() {
   done_ = true;
   if (!message_ || !reader_.empty())
     return end_without_message(*exchange_, {StatusCode::kInternal, "a unary call needs exactly one message"});
+  if (exchange_->session->crowded()) return exchange_->session->park(exchange_);
+  call();
+}
+
+void UnaryCall::call() {
   const std::string message = std::move(*message_);
   called_ = true;
   ++method_.counts->started;
@@ -248,6 +257,8 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
 
   // ---- ServerSink ----
   void data(std::string_view bytes) override {
+    // Nothing can be read after a broken message.
+    if (error_.code != StatusCode::kOk || finished_) return exchange_->connection->consume(*exchange_, bytes.size());
     reader_.feed(bytes);
     // A partial message is always let in; whole ones wait for their reader.
     if (unread_ < kUnreadBytes) exchange_->connection->consume(*exchange_, bytes.size());
@@ -470,6 +481,7 @@ struct Server::Impl {
     http.tls = routes.options.tls;
     http.limits = routes.options.limits;
     http.limits.concurrent_streams = routes.options.concurrent_streams;
+    http.limits.client_resets_per_second = std::max(http.limits.client_resets_per_second, kResetsPerSecond);
     core = std::make_shared<ServerCore>(loop, std::move(http), routes.options.http_handler);
     core->grpc = &routes;
   }

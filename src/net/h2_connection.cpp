@@ -10,6 +10,7 @@ constexpr size_t kReadBytesMin = 2 << 10, kReadBytesMax = 64 << 10;
 constexpr size_t kOutputBytes = 256 << 10;     // gathered for one write
 constexpr size_t kCopyBytes = 2 << 10;         // smaller pieces are copied together rather than sent as buffers of their own
 constexpr size_t kContinuations = 8;           // of one header block: CVE-2024-28182
+constexpr size_t kWaitingFrames = 1000;        // that a client does not take, before it is not listened to any more
 constexpr uint64_t kOdditiesPerSecond = 1000;  // PING, SETTINGS, PRIORITY, empty DATA: CVE-2019-9512, -9515, -9518
 
 bool is_hop_header(std::string_view name) {  // RFC 9113 8.2.2
@@ -70,6 +71,7 @@ struct Connection::Callbacks {
     auto& e = *static_cast<Exchange*>(source->ptr);
     c.output({reinterpret_cast<const char*>(head), 9});
     e.unsent -= size;
+    c.take_unsent(size);
     e.progress = c.loop.now();
     while (size > 0) {
       auto& chunk = e.chunks_[e.first_chunk_];
@@ -99,7 +101,7 @@ struct Connection::Callbacks {
   static int begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     Connection& c = self(user);
     if (!c.settings_.server || frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;
-    const int32_t id = frame->hd.stream_id;
+    const int32_t id = c.newest_ = frame->hd.stream_id;
     auto accepted = c.going_away_ || !c.owner_ ? nullptr : c.owner_->accept(id);
     if (!accepted) {
       nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
@@ -153,7 +155,7 @@ struct Connection::Callbacks {
         if (auto* e = exchange(session, frame->hd.stream_id)) message_frame(c, *e, frame);
         break;
       case NGHTTP2_RST_STREAM:
-        if (c.settings_.server) c.glitch(c.resets_, c.settings_.resets_per_second);
+        c.count_reset(frame->hd.stream_id);
         break;
       case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) break;
@@ -188,6 +190,7 @@ struct Connection::Callbacks {
   static void closed(Connection& c, int32_t id, uint32_t error) {
     const auto node = c.exchanges_.extract(id);
     if (node.empty()) return;
+    c.take_unsent(node.mapped()->unsent);
     node.mapped()->connection = nullptr;
     node.mapped()->closed(error);
   }
@@ -199,6 +202,10 @@ struct Connection::Callbacks {
   }
 
   static int sent(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+    // A client can make the server reset its streams for it: CVE-2025-8671.
+    if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
+        frame->rst_stream.error_code != NGHTTP2_REFUSED_STREAM)
+      self(user).count_reset(frame->hd.stream_id);
     if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) self(user).sent_ = true;
     // The answer is complete before the request: what the client still sends has no reader (RFC 9113 8.1).
     if (!self(user).settings_.server || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 ||
@@ -211,10 +218,13 @@ struct Connection::Callbacks {
   }
 
   // A request that was waiting for its turn when the connection ended or the request was cancelled.
-  static int not_sent(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
+  static int not_sent(nghttp2_session* session, const nghttp2_frame* frame, int, void* user) {
     Connection& c = self(user);
     if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
       closed(c, frame->hd.stream_id, NGHTTP2_REFUSED_STREAM);
+    // An answer whose fields do not fit into a block is none.
+    else if (c.settings_.server && frame->hd.type == NGHTTP2_HEADERS && exchange(session, frame->hd.stream_id))
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
     return 0;
   }
 
@@ -238,7 +248,7 @@ struct Connection::Callbacks {
 };
 
 Connection::Connection(async::Loop& l, std::unique_ptr<Stream> stream, Owner* owner, Settings settings)
-    : loop(l), stream_(std::move(stream)), owner_(owner), settings_(settings), wake_(l) {
+    : loop(l), stream_(std::move(stream)), owner_(owner), settings_(settings), wake_(l), written_(l) {
   last_read_ = window_start_ = loop.now();
   nghttp2_option* option = nullptr;
   nghttp2_option_new(&option);
@@ -275,14 +285,38 @@ std::vector<std::shared_ptr<Exchange>> Connection::open_exchanges() const {
 
 // Counts something a client seldom needs; too many in a second end the connection.
 bool Connection::glitch(uint64_t& counter, uint64_t limit) {
-  const MonoTime now = loop.now();
-  if (now - window_start_ >= 1s) {
-    window_start_ = now;
-    resets_ = oddities_ = 0;
-  }
+  turn_second();
   if (++counter <= limit) return true;
   if (!close_when_sent_) go_away(NGHTTP2_ENHANCE_YOUR_CALM, "too many control frames");
   return false;
+}
+
+void Connection::turn_second() {
+  const MonoTime now = loop.now();
+  if (now - window_start_ < 1s) return;
+  window_start_ = now;
+  resets_ = oddities_ = 0;
+  window_newest_ = newest_;
+}
+
+// Resetting what was just opened is cheap for the client only: CVE-2023-44487. Streams that have lived may end together.
+void Connection::count_reset(int32_t stream) {
+  turn_second();
+  if (settings_.server && stream > window_newest_) glitch(resets_, settings_.resets_per_second);
+}
+
+void Connection::add_unsent(size_t bytes) {
+  unsent_ += bytes;
+  if (settings_.total_unsent) *settings_.total_unsent += bytes;
+}
+void Connection::take_unsent(size_t bytes) {
+  unsent_ -= bytes;
+  if (settings_.total_unsent) *settings_.total_unsent -= bytes;
+}
+
+// A client that asks and asks, and takes no answers.
+bool Connection::choked() const {
+  return settings_.server && !over_ && nghttp2_session_get_outbound_queue_size(session_) > kWaitingFrames;
 }
 
 void Connection::output(std::string_view bytes) {
@@ -324,6 +358,8 @@ awaitable<void> Connection::write_loop() {
     pieces_.clear();
     output_.clear();
     output_bytes_ = 0;
+    written_.notify();
+    if (owner_) owner_->written();
     if (!written) break;
   }
   close();
@@ -354,6 +390,7 @@ awaitable<void> Connection::read_loop(std::string bytes) {
   bytes = {};
   std::vector<char> buffer(kReadBytesMin);
   while (good && !over_) {
+    while (choked()) co_await written_.wait();
     auto count = co_await stream_->read(asio::buffer(buffer));
     if (!count || *count == 0) co_return;
     good = receive({buffer.data(), *count});
@@ -375,6 +412,7 @@ void Connection::teardown() {
   while (!exchanges_.empty()) {
     const auto node = exchanges_.extract(exchanges_.begin());
     nghttp2_session_set_stream_user_data(session_, node.key(), nullptr);
+    take_unsent(node.mapped()->unsent);
     node.mapped()->connection = nullptr;
     node.mapped()->closed(NGHTTP2_INTERNAL_ERROR);
   }
@@ -384,6 +422,7 @@ void Connection::close() {
   if (over_) return;
   over_ = true;
   stream_->close();
+  written_.notify();
   wake();
 }
 
@@ -425,6 +464,7 @@ void Connection::push(Exchange& exchange, std::shared_ptr<const std::string> byt
   if (bytes->empty()) return;
   if (exchange.unsent == 0) exchange.progress = loop.now();
   exchange.unsent += bytes->size();
+  add_unsent(bytes->size());
   exchange.chunks_.push_back({std::move(bytes), 0});
   resume(exchange);
 }

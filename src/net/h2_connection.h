@@ -62,6 +62,7 @@ class Owner {
   virtual ~Owner() = default;
   virtual std::shared_ptr<Exchange> accept(int32_t id) = 0;  // a client's new stream; null: refused
   virtual bool ping_allowed() = 0;                           // false: GOAWAY "too_many_pings"
+  virtual void written() {}                                  // after each write to the stream below
 };
 
 struct Settings {
@@ -75,6 +76,7 @@ struct Settings {
   size_t resets_per_second = 100;
   int32_t stream_window = 1 << 20;
   int32_t connection_window = 16 << 20;
+  size_t* total_unsent = nullptr;  // of all connections of a server: adds its own unsent_bytes()
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -101,6 +103,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool fill();     // gathers what nghttp2 wants to send; false: broken
 
   size_t streams() const { return exchanges_.size(); }
+  size_t unsent_bytes() const { return unsent_; }  // of all exchanges
   bool usable() const { return !over_ && !going_away_; }
   bool over() const { return over_; }
   MonoTime last_read() const { return last_read_; }
@@ -120,17 +123,23 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void resume(Exchange& exchange);
   void teardown();
   bool glitch(uint64_t& counter, uint64_t limit);
+  void turn_second();
+  void count_reset(int32_t stream);
+  void add_unsent(size_t bytes);
+  void take_unsent(size_t bytes);
+  bool choked() const;
 
   std::unique_ptr<Stream> stream_;
   Owner* owner_;
   const Settings settings_;
   nghttp2_session* session_ = nullptr;
   std::unordered_map<int32_t, std::shared_ptr<Exchange>> exchanges_;
-  async::Event wake_;
+  async::Event wake_, written_;
   bool waiting_ = false, sent_ = false, over_ = false, going_away_ = false, close_when_sent_ = false;
   std::string output_;
   std::vector<Piece> pieces_;
-  size_t output_bytes_ = 0;
+  size_t output_bytes_ = 0, unsent_ = 0;
+  int32_t newest_ = 0, window_newest_ = 0;  // streams: the last one opened, and at the beginning of the second
   MonoTime last_read_{}, window_start_{};
   uint64_t resets_ = 0, oddities_ = 0;
 };

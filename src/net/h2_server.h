@@ -2,6 +2,8 @@
 // gRPC's (grpc_server.cpp). Inside this room only.
 #pragma once
 
+#include <deque>
+
 #include "net/h2_connection.h"
 #include "net/server_core.h"
 
@@ -17,6 +19,7 @@ class ServerSink {
   virtual void end() = 0;
   virtual void closed() = 0;                      // the stream is over; nothing can be sent
   virtual void drained() {}
+  virtual void resume() {}                        // there is room again: what ServerSession::park() put off
   virtual bool long_lived() const { return false; }  // the client may take its time to end its request
 };
 
@@ -51,6 +54,10 @@ class ServerSession final : public ServerConnection, public h2::Owner, public st
   // Handlers run on after their stream is gone until their cancellation has ended them: they count until then.
   void handler_began() { ++handlers_; }
   void handler_ended();
+  // Whether the client has left so much unread that it gets no new answers before it has taken some.
+  bool crowded() const;
+  void park(std::shared_ptr<ServerExchange> exchange) { parked_.push_back(std::move(exchange)); }
+  void written() override;
 
   const std::shared_ptr<ServerCore> core;
   std::shared_ptr<h2::Connection> connection;
@@ -62,6 +69,7 @@ class ServerSession final : public ServerConnection, public h2::Owner, public st
   std::string first_bytes_;
   async::Event changed_;
   size_t handlers_ = 0;
+  std::deque<std::shared_ptr<ServerExchange>> parked_;
   MonoTime last_ping_{}, own_ping_{};
   int ping_strikes_ = 0;
 };

@@ -6,6 +6,9 @@ namespace rs::net {
 namespace {
 using namespace std::chrono_literals;
 constexpr Duration kStallLimit = 120s;       // a client that does not take what it asked for
+constexpr Duration kCrowdedStallLimit = 5s;  // the same while all clients together have left very much
+// Unread answers: of one connection, of all, and what one connection may have while all have too much.
+constexpr size_t kUnsentOfOne = 16 << 20, kUnsentOfAll = 256 << 20, kUnsentOfOneInCrowd = 256 << 10;
 constexpr Duration kPingAfter = 30s, kPingTimeout = 20s;
 constexpr Duration kPingWithoutStreams = 2h; // grpc-go's for connections without calls
 constexpr int kPingStrikes = 2;
@@ -245,7 +248,8 @@ ServerSession::ServerSession(std::shared_ptr<ServerCore> c, std::unique_ptr<Stre
   connection = std::make_shared<h2::Connection>(
       core->loop, std::move(stream), this,
       h2::Settings{.server = true, .lenient = core->grpc != nullptr, .header_bytes = limits.header_bytes, .header_count = limits.header_count,
-                   .concurrent_streams = limits.concurrent_streams, .resets_per_second = limits.client_resets_per_second});
+                   .concurrent_streams = limits.concurrent_streams, .resets_per_second = limits.client_resets_per_second,
+                   .total_unsent = &core->unsent_bytes});
 }
 
 awaitable<void> ServerSession::run() {
@@ -273,6 +277,19 @@ std::shared_ptr<h2::Exchange> ServerSession::accept(int32_t) {
   return std::make_shared<ServerExchange>(shared_from_this());
 }
 
+bool ServerSession::crowded() const {
+  const size_t unsent = connection->unsent_bytes();
+  return unsent >= kUnsentOfOne || (core->unsent_bytes >= kUnsentOfAll && unsent >= kUnsentOfOneInCrowd);
+}
+
+void ServerSession::written() {
+  while (!parked_.empty() && !crowded()) {
+    const auto exchange = std::move(parked_.front());
+    parked_.pop_front();
+    if (exchange->connection && exchange->sink) exchange->sink->resume();
+  }
+}
+
 // grpc-go's enforcement policy (internal/transport/http2_server.go handlePing).
 bool ServerSession::ping_allowed() {
   if (!core->grpc) return true;
@@ -295,12 +312,13 @@ void ServerSession::sweep(MonoTime now) {
       connection->go_away(NGHTTP2_NO_ERROR, "idle");
     return;
   }
+  const Duration stall_limit = core->unsent_bytes >= kUnsentOfAll ? kCrowdedStallLimit : kStallLimit;
   for (const auto& entry : connection->open_exchanges()) {
     auto& exchange = static_cast<ServerExchange&>(*entry);
     if (!exchange.connection) continue;
     const bool late = exchange.receiving && !(exchange.sink && exchange.sink->long_lived()) &&
                       now - exchange.started >= limits.body_timeout && exchange.started.since_epoch.count() != 0;
-    if (late || (exchange.unsent > 0 && now - exchange.progress >= kStallLimit))
+    if (late || (exchange.unsent > 0 && now - exchange.progress >= stall_limit))
       connection->reset(exchange, NGHTTP2_CANCEL);
   }
   if (silence < kPingAfter) {

@@ -39,6 +39,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   const grpc::Routes* grpc = nullptr;
   std::unordered_set<ServerConnection*> connections;
   size_t open = 0;            // connections, with those still shaking hands
+  size_t unsent_bytes = 0;    // of answers that HTTP/2 clients have not taken yet
   bool stopping = false;
 
  private:

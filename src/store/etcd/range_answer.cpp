@@ -8,6 +8,7 @@ namespace rs::store::etcd {
 namespace {
 
 constexpr int64_t kKeysAtOnce = 32;             // so many are answered without a slice
+constexpr size_t kBytesAtOnce = 256 << 10;      // unless their values are more than this
 constexpr size_t kMeasureKeys = 8192;           // of the index in one turn of the loop: about a millisecond
 constexpr size_t kSliceKeys = 1024, kSliceBytes = 256 << 10;
 
@@ -41,9 +42,19 @@ bool RangeAnswer::suits(const RangeRequest& request, Embedded& store) {
   if (request.min_mod_revision != 0 || request.max_mod_revision != 0 || request.min_create_revision != 0 ||
       request.max_create_revision != 0)
     return false;
-  if (request.limit > 0 && request.limit <= kKeysAtOnce) return false;
+  const mvcc::Index& index = store.machine().index();
+  const mvcc::KeyRange range{request.key, request.range_end};
   // Of an older revision there may be more; that many are still fit to be read at once.
-  return store.machine().index().live_count({request.key, request.range_end}) > kKeysAtOnce;
+  const bool few = request.limit > 0 && request.limit <= kKeysAtOnce;
+  if (!few && index.live_count(range) > kKeysAtOnce) return true;
+  if (request.keys_only) return false;
+  int64_t left = few ? request.limit : kKeysAtOnce;
+  size_t bytes = 0;
+  index.visit(range, [&](const mvcc::KeyEntry& entry) {
+    if (entry.live()) bytes += entry.latest().value_bytes;
+    return --left > 0 && bytes <= kBytesAtOnce;
+  });
+  return bytes > kBytesAtOnce;
 }
 
 RangeAnswer::RangeAnswer(async::Loop& loop, Embedded& store, RangeRequest request)

@@ -1,5 +1,7 @@
 #include "store/etcd/standalone.h"
 
+#include <malloc.h>
+
 #include <csignal>
 #include <fstream>
 #include <iostream>
@@ -16,6 +18,7 @@ namespace rs::store::etcd {
 namespace {
 
 constexpr auto kStopGrace = std::chrono::seconds(3);
+constexpr int kMmapBytes = 256 << 10;
 
 Result<std::string> read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -227,6 +230,8 @@ awaitable<void> serve(async::SystemLoop& loop, StandaloneOptions options, int& s
 }  // namespace
 
 int run_store(int argc, const char* const* argv) {
+  // Large buffers go back to the system when they are freed, however many there were (glibc would adapt).
+  ::mallopt(M_MMAP_THRESHOLD, kMmapBytes);
   auto options = parse_options({argv, argv + argc}, [](const char* name) -> const char* { return ::getenv(name); });
   if (!options) {
     std::cerr << options.error().message << "\n";

@@ -18,7 +18,7 @@ std::string refusal_text(const Error& error) {
 }  // namespace
 
 WatchStream::WatchStream(EtcdService& service, net::grpc::ServerStream& stream)
-    : service_(service), stream_(stream), queued_(service.loop_), tasks_(service.loop_) {
+    : service_(service), stream_(stream), queued_(service.loop_), taken_(service.loop_), tasks_(service.loop_) {
   service_.streams_.insert(this);
 }
 
@@ -48,6 +48,8 @@ awaitable<net::grpc::Status> WatchStream::run() {
 
 awaitable<void> WatchStream::read_all(std::optional<net::grpc::Status>& status) {
   while (true) {
+    // Whoever asks without reading the answers is not listened to.
+    while (queued_bytes_ >= kQueueBytes && !writer_ended_) co_await taken_.wait();
     auto message = co_await stream_.read();
     if (!message) {
       status = to_status(message.error());
@@ -64,6 +66,13 @@ awaitable<void> WatchStream::read_all(std::optional<net::grpc::Status>& status) 
 }
 
 awaitable<void> WatchStream::write_all() {
+  struct Guard {
+    WatchStream& s;
+    ~Guard() {
+      s.writer_ended_ = true;
+      s.taken_.notify();
+    }
+  } guard{*this};
   while (true) {
     while (queued_bytes_ == 0 && !closed_) co_await queued_.wait();
     if (queued_bytes_ == 0) co_return;
@@ -71,6 +80,7 @@ awaitable<void> WatchStream::write_all() {
     auto bytes = std::move(queue_.front());
     queue_.pop_front();
     queued_bytes_ -= bytes->size();
+    if (queued_bytes_ < kQueueBytes / 2) taken_.notify();
     auto written = co_await stream_.write_framed(std::move(bytes));
     if (!written) co_return;
     if (queued_bytes_ == 0) service_.counts_.events_sent += std::exchange(unsent_events_, 0);

@@ -53,8 +53,8 @@ class WatchStream final : public mvcc::WatchSink {
   std::string open_;                                      // what follows it
   size_t queued_bytes_ = 0;                               // of both
   size_t unsent_events_ = 0;                              // in them, until all of them are written
-  bool blocked_ = false, closed_ = false;
-  async::Event queued_;
+  bool blocked_ = false, closed_ = false, writer_ended_ = false;
+  async::Event queued_, taken_;
   async::TaskGroup tasks_;
 };
 

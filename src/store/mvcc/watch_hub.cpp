@@ -29,7 +29,7 @@ Watcher* WatchHub::add(Watcher given) {
     insert(watcher);
   } else {
     watcher->next = watcher->start;
-    unsynced_.push_back(watcher);
+    queue(watcher);
   }
   return watcher;
 }
@@ -38,7 +38,7 @@ void WatchHub::remove(Watcher* watcher) {
   if (watcher->synced) {
     extract(watcher);
   } else if (!watcher->blocked) {
-    std::erase(unsynced_, watcher);
+    unsynced_.erase(watcher->line);
   }
   watchers_.erase(watcher);
 }
@@ -46,24 +46,25 @@ void WatchHub::remove(Watcher* watcher) {
 void WatchHub::resume(Watcher* watcher) {
   if (!watcher->blocked) return;
   watcher->blocked = false;
-  unsynced_.push_back(watcher);
+  queue(watcher);
 }
 
 void WatchHub::insert(Watcher* watcher) {
-  if (watcher->range().single()) {
-    keys_[watcher->key].push_back(watcher);
-    return;
-  }
+  auto append = [watcher](Group& group) {
+    watcher->place = group.size();
+    group.push_back(watcher);
+  };
+  if (watcher->range().single()) return append(keys_[watcher->key]);
   auto [it, added] = ranges_.try_emplace({watcher->key, watcher->range_end});
   stale_intervals_ |= added;
-  it->second.push_back(watcher);
+  append(it->second);
 }
 
 void WatchHub::extract(Watcher* watcher) {
   auto take = [watcher](Group& group) {
-    auto it = std::find(group.begin(), group.end(), watcher);
-    ASSERT(it != group.end());
-    *it = group.back();
+    ASSERT(watcher->place < group.size() && group[watcher->place] == watcher);
+    group[watcher->place] = group.back();
+    group[watcher->place]->place = watcher->place;
     group.pop_back();
     return group.empty();
   };
@@ -180,7 +181,7 @@ void WatchHub::step(Watcher* watcher) {
   watcher->next = slice->next;
   if (watcher->next <= machine_.durable()) {
     // To the end of the line, so that one long history does not hold up the rest.
-    unsynced_.push_back(watcher);
+    queue(watcher);
     return;
   }
   watcher->synced = true;

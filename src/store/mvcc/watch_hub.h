@@ -6,8 +6,8 @@
 // the hub keeps nothing for a slow reader but its position. One loop. Sinks must not call the hub from deliver().
 #pragma once
 
-#include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <span>
@@ -31,6 +31,8 @@ struct Watcher {
   // The hub's:
   Revision next = 0;             // while unsynced: first revision not told yet
   bool synced = false, blocked = false;
+  size_t place = 0;              // while synced: in its group
+  std::list<Watcher*>::iterator line;  // while neither synced nor blocked: in the line of those that read history
   std::vector<EventSlot*> batch; // while publishing
 
   KeyRange range() const { return {key, range_end}; }
@@ -71,6 +73,7 @@ class WatchHub {
     Group* group;
   };
   void insert(Watcher* watcher);
+  void queue(Watcher* watcher) { watcher->line = unsynced_.insert(unsynced_.end(), watcher); }
   void extract(Watcher* watcher);
   void rebuild();
   void match(std::string_view key, size_t low, size_t high, EventSlot& slot);
@@ -80,7 +83,7 @@ class WatchHub {
 
   Machine& machine_;
   std::unordered_map<Watcher*, std::unique_ptr<Watcher>> watchers_;
-  std::deque<Watcher*> unsynced_;    // and not blocked; the front reads next
+  std::list<Watcher*> unsynced_;    // and not blocked; the front reads next
   std::map<std::string, Group, std::less<>> keys_;
   std::map<std::pair<std::string, std::string>, Group> ranges_;
   std::vector<Interval> intervals_;  // ranges_ by start, an implicit balanced tree with the greatest end below each

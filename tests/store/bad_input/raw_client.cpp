@@ -57,8 +57,12 @@ std::string grpc_frame(std::string_view message, uint8_t flag) {
 }
 
 FieldList call_fields(std::string_view path) {
-  return {{":method", "POST"},       {":scheme", "http"}, {":path", std::string(path)},
-          {":authority", "localhost"}, {"content-type", "application/grpc"}, {"te", "trailers"}};
+  return {{":method", "POST"},
+          {":scheme", "http"},
+          {":path", std::string(path)},
+          {":authority", "localhost"},
+          {"content-type", "application/grpc"},
+          {"te", "trailers"}};
 }
 
 std::vector<std::string> Answer::messages() const {
@@ -74,10 +78,12 @@ std::vector<std::string> Answer::messages() const {
   return out;
 }
 
-RawClient::RawClient(uint16_t port, Greeting greeting, int receive_buffer, std::string_view settings) {
+RawClient::RawClient(uint16_t port, Greeting greeting, int receive_buffer,
+                     std::string_view settings) {
   nghttp2_hd_inflate_new(&inflater_);
   fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (receive_buffer > 0) ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  if (receive_buffer > 0)
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
@@ -128,7 +134,8 @@ bool RawClient::send(std::string_view bytes) {
     bytes.remove_prefix(size_t(sent));
     if (sent > 0) continue;
     pollfd wait{fd_, POLLOUT, 0};
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0 || ::poll(&wait, 1, int(left)) <= 0) return false;
   }
   return true;
@@ -145,20 +152,23 @@ uint32_t RawClient::request(const FieldList& fields, std::optional<std::string_v
   std::string block = plain_block(fields), out;
   for (size_t at = 0; at < block.size(); at += kFrame) {
     const uint8_t flags = at + kFrame >= block.size() ? kEndHeaders : 0;
-    out += frame_bytes(at == 0 ? kHeaders : kContinuation, flags, id, std::string_view(block).substr(at, kFrame));
+    out += frame_bytes(at == 0 ? kHeaders : kContinuation, flags, id,
+                       std::string_view(block).substr(at, kFrame));
   }
   send(out);
   if (body) data(id, *body, true);
   return id;
 }
 
-bool RawClient::data(uint32_t stream, std::string_view bytes, bool end, std::chrono::milliseconds patience) {
+bool RawClient::data(uint32_t stream, std::string_view bytes, bool end,
+                     std::chrono::milliseconds patience) {
   constexpr int64_t kFrame = 16'384;
   do {
     const int64_t size = std::min(kFrame, int64_t(bytes.size()));
     const auto deadline = Clock::now() + patience;
     while (size > 0 && (window_ < size || initial_window_ + windows_[stream] < size)) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
       if (left.count() < 0 || answers_[stream].ended || !read(left)) return false;
     }
     const std::string_view part = bytes.substr(0, size_t(size));
@@ -182,7 +192,8 @@ bool RawClient::fill(Clock::time_point deadline) {
       closed_ = true;
       break;
     }
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     pollfd wait{fd_, POLLIN, 0};
     if (left < 0 || ::poll(&wait, 1, int(left)) <= 0) break;
   }
@@ -193,7 +204,8 @@ std::optional<Frame> RawClient::read(std::chrono::milliseconds patience) {
   const auto deadline = Clock::now() + patience;
   while (true) {
     if (in_.size() >= 9) {
-      const size_t size = size_t(uint8_t(in_[0])) << 16 | size_t(uint8_t(in_[1])) << 8 | uint8_t(in_[2]);
+      const size_t size =
+          size_t(uint8_t(in_[0])) << 16 | size_t(uint8_t(in_[1])) << 8 | uint8_t(in_[2]);
       if (in_.size() >= 9 + size) {
         Frame out{uint8_t(in_[3]), uint8_t(in_[4]), 0, in_.substr(9, size)};
         for (size_t i = 5; i < 9; ++i) out.stream = out.stream << 8 | uint8_t(in_[i]);
@@ -208,12 +220,15 @@ std::optional<Frame> RawClient::read(std::chrono::milliseconds patience) {
 
 void RawClient::take(const Frame& frame) {
   const bool end = (frame.flags & kEndStream) != 0;
-  auto number = [&](size_t at) { return ntohl(*reinterpret_cast<const uint32_t*>(frame.payload.data() + at)); };
+  auto number = [&](size_t at) {
+    return ntohl(*reinterpret_cast<const uint32_t*>(frame.payload.data() + at));
+  };
   switch (frame.type) {
     case kHeaders:
     case kContinuation:
       header_block_ += frame.payload;
-      if ((frame.flags & kEndHeaders) != 0) take_headers(frame.stream, std::exchange(header_block_, {}), end);
+      if ((frame.flags & kEndHeaders) != 0)
+        take_headers(frame.stream, std::exchange(header_block_, {}), end);
       break;
     case kData: {
       Answer& answer = answers_[frame.stream];
@@ -263,9 +278,12 @@ void RawClient::take_headers(uint32_t stream, std::string_view block, bool end) 
     if ((flags & NGHTTP2_HD_INFLATE_EMIT) != 0) {
       const std::string_view name(reinterpret_cast<char*>(field.name), field.namelen);
       const std::string_view value(reinterpret_cast<char*>(field.value), field.valuelen);
-      if (name == ":status") std::from_chars(value.data(), value.data() + value.size(), answer.http_status);
-      if (name == "grpc-status") std::from_chars(value.data(), value.data() + value.size(), answer.grpc_status);
-      if (name == "grpc-message") answer.grpc_message = net::percent_decode(value).value_or(std::string(value));
+      if (name == ":status")
+        std::from_chars(value.data(), value.data() + value.size(), answer.http_status);
+      if (name == "grpc-status")
+        std::from_chars(value.data(), value.data() + value.size(), answer.grpc_status);
+      if (name == "grpc-message")
+        answer.grpc_message = net::percent_decode(value).value_or(std::string(value));
     }
     if ((flags & NGHTTP2_HD_INFLATE_FINAL) != 0) break;
   }
@@ -278,7 +296,8 @@ const Answer& RawClient::wait(uint32_t stream, size_t messages) {
   Answer& answer = answers_[stream];
   while (!answer.ended && Clock::now() < deadline) {
     if (messages != SIZE_MAX && answer.messages().size() >= messages) break;
-    if (!read(std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()))) break;
+    if (!read(std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now())))
+      break;
   }
   return answer;
 }

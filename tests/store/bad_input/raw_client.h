@@ -1,5 +1,5 @@
-// An HTTP/2 client that does what it is told, right or wrong: blocking, frame by frame. For tests that a server must live
-// through. Every wait ends after kPatience.
+// An HTTP/2 client that does what it is told, right or wrong: blocking, frame by frame. For tests
+// that a server must live through. Every wait ends after kPatience.
 #pragma once
 
 #include <chrono>
@@ -18,8 +18,16 @@ constexpr std::chrono::milliseconds kPatience{15'000};
 
 // Frame types and flags (RFC 9113 6).
 enum : uint8_t {
-  kData = 0, kHeaders = 1, kPriority = 2, kRstStream = 3, kSettings = 4, kPushPromise = 5, kPing = 6, kGoAway = 7,
-  kWindowUpdate = 8, kContinuation = 9,
+  kData = 0,
+  kHeaders = 1,
+  kPriority = 2,
+  kRstStream = 3,
+  kSettings = 4,
+  kPushPromise = 5,
+  kPing = 6,
+  kGoAway = 7,
+  kWindowUpdate = 8,
+  kContinuation = 9,
 };
 enum : uint8_t { kEndStream = 1, kAck = 1, kEndHeaders = 4, kPadded = 8 };
 
@@ -32,11 +40,11 @@ struct Frame {
 // What the server said on one stream.
 struct Answer {
   int http_status = 0;
-  int grpc_status = -1;                   // -1: none came
-  std::string grpc_message;               // percent-decoded
-  std::string data;                       // of all DATA frames
-  std::optional<uint32_t> reset;          // code of RST_STREAM
-  bool ended = false;                     // END_STREAM or RST_STREAM
+  int grpc_status = -1;           // -1: none came
+  std::string grpc_message;       // percent-decoded
+  std::string data;               // of all DATA frames
+  std::optional<uint32_t> reset;  // code of RST_STREAM
+  bool ended = false;             // END_STREAM or RST_STREAM
   // The messages of the gRPC stream in data.
   std::vector<std::string> messages() const;
 };
@@ -74,8 +82,10 @@ class RawClient {
   }
   uint32_t open(std::string_view path) { return request(call_fields(path), std::nullopt); }
 
-  // Sends DATA within the windows that the server gives; false: none was given for so long, or the stream has ended.
-  bool data(uint32_t stream, std::string_view bytes, bool end = false, std::chrono::milliseconds patience = kPatience);
+  // Sends DATA within the windows that the server gives; false: none was given for so long, or the
+  // stream has ended.
+  bool data(uint32_t stream, std::string_view bytes, bool end = false,
+            std::chrono::milliseconds patience = kPatience);
 
   // Reads until the stream has ended, messages have come, or the connection is over.
   const Answer& wait(uint32_t stream, size_t messages = SIZE_MAX);
@@ -85,7 +95,8 @@ class RawClient {
   std::optional<Frame> read(std::chrono::milliseconds patience = kPatience);
   // Reads until the server closes; false: it did not.
   bool wait_closed(std::chrono::milliseconds patience = kPatience);
-  std::string read_text(std::chrono::milliseconds patience = kPatience);  // of HTTP/1, until the server closes
+  std::string read_text(
+      std::chrono::milliseconds patience = kPatience);  // of HTTP/1, until the server closes
 
   struct GoAway {
     uint32_t code = 0;

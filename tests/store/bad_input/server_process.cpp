@@ -30,23 +30,31 @@ uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
-std::string url(uint16_t port) { return "http://127.0.0.1:" + std::to_string(port); }
+std::string url(uint16_t port) {
+  return "http://127.0.0.1:" + std::to_string(port);
+}
 
 }  // namespace
 
-std::unique_ptr<ServerProcess> ServerProcess::start(const std::string& program, std::vector<std::string> flags,
-                                                    bool peers) {
+std::unique_ptr<ServerProcess> ServerProcess::start(const std::string& program,
+                                                    std::vector<std::string> flags, bool peers) {
   std::unique_ptr<ServerProcess> server(new ServerProcess);
   std::string directory = std::filesystem::temp_directory_path() / "bad_input_XXXXXX";
   if (::mkdtemp(directory.data()) == nullptr) return nullptr;
   server->directory_ = directory;
   server->port_ = free_port();
-  std::vector<std::string> arguments = {program, "--data-dir", directory + "/data", "--listen-client-urls",
-                                        url(server->port_), "--advertise-client-urls", url(server->port_)};
+  std::vector<std::string> arguments = {program,
+                                        "--data-dir",
+                                        directory + "/data",
+                                        "--listen-client-urls",
+                                        url(server->port_),
+                                        "--advertise-client-urls",
+                                        url(server->port_)};
   if (peers) {
     const std::string peer = url(free_port());
-    for (const std::string& flag : {std::string("--listen-peer-urls"), peer, std::string("--initial-advertise-peer-urls"),
-                                    peer, std::string("--initial-cluster"), "default=" + peer})
+    for (const std::string& flag :
+         {std::string("--listen-peer-urls"), peer, std::string("--initial-advertise-peer-urls"),
+          peer, std::string("--initial-cluster"), "default=" + peer})
       arguments.push_back(flag);
   }
   arguments.insert(arguments.end(), flags.begin(), flags.end());
@@ -55,8 +63,10 @@ std::unique_ptr<ServerProcess> ServerProcess::start(const std::string& program, 
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 2, (directory + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-  const int failed = ::posix_spawnp(&server->pid_, program.c_str(), &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_addopen(&actions, 2, (directory + "/log").c_str(),
+                                   O_WRONLY | O_CREAT | O_APPEND, 0600);
+  const int failed =
+      ::posix_spawnp(&server->pid_, program.c_str(), &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) return nullptr;
   const auto deadline = std::chrono::steady_clock::now() + kPatience;

@@ -1,4 +1,5 @@
-// A store server in a process of its own, so that its memory and descriptors can be looked at from outside.
+// A store server in a process of its own, so that its memory and descriptors can be looked at from
+// outside.
 #pragma once
 
 #include <sys/types.h>
@@ -28,7 +29,8 @@ class ServerProcess {
 
  private:
   ServerProcess() = default;
-  static std::unique_ptr<ServerProcess> start(const std::string& program, std::vector<std::string> flags, bool peers);
+  static std::unique_ptr<ServerProcess> start(const std::string& program,
+                                              std::vector<std::string> flags, bool peers);
 
   pid_t pid_ = -1;
   uint16_t port_ = 0;

@@ -21,13 +21,26 @@ WatchReply parse(std::string_view message) {
   Reader in(message);
   while (in.next()) {
     switch (in.field()) {
-      case 2: out.id = in.signed_number(); break;
-      case 3: out.created = in.boolean(); break;
-      case 4: out.canceled = in.boolean(); break;
-      case 5: out.compact_revision = in.signed_number(); break;
-      case 6: out.reason = in.text(); break;
-      case 11: ++out.events; break;
-      default: break;
+      case 2:
+        out.id = in.signed_number();
+        break;
+      case 3:
+        out.created = in.boolean();
+        break;
+      case 4:
+        out.canceled = in.boolean();
+        break;
+      case 5:
+        out.compact_revision = in.signed_number();
+        break;
+      case 6:
+        out.reason = in.text();
+        break;
+      case 11:
+        ++out.events;
+        break;
+      default:
+        break;
     }
   }
   return out;
@@ -57,7 +70,8 @@ std::string cancel(int64_t id) {
 
 class Stream {
  public:
-  explicit Stream(RawClient& client) : client_(client), id_(client.open("/etcdserverpb.Watch/Watch")) {}
+  explicit Stream(RawClient& client)
+      : client_(client), id_(client.open("/etcdserverpb.Watch/Watch")) {}
   WatchReply ask(const std::string& frame) {
     client_.frame(kData, 0, id_, frame);
     return next();
