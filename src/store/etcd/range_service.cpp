@@ -2,6 +2,7 @@
 #include "async/event.h"
 #include "store/etcd/range_answer.h"
 #include "store/etcd/service.h"
+#include "store/mvcc/validate.h"
 
 namespace rs::store::etcd {
 
@@ -28,6 +29,7 @@ awaitable<void> wait_for_room(async::Loop& loop, net::grpc::UnaryResponder& resp
 void EtcdService::range(const Caller& caller, std::string_view message, Responder responder) {
   auto request = decode_range(message);
   if (!request) return responder->fail(to_status(request.error()));
+  if (auto checked = mvcc::check(*request); !checked) return responder->fail(to_status(checked.error()));
   if (auto refused = caller.refuse(*request)) return responder->fail(to_status(*refused));
   if (RangeAnswer::suits(*request, store_)) {
     ++counts_.large_ranges;
@@ -71,6 +73,7 @@ awaitable<net::grpc::Status> EtcdService::range_stream(net::grpc::ServerStream& 
   if (!message->has_value()) co_return net::grpc::Status{StatusCode::kInternal, "no request"};
   auto request = decode_range(**message);
   if (!request) co_return to_status(request.error());
+  if (auto checked = mvcc::check(*request); !checked) co_return to_status(checked.error());
   if (auto refused = Caller(guard_, stream.info()).refuse(*request)) co_return to_status(*refused);
   if (request->target != RangeRequest::Target::kKey || request->order == RangeRequest::Order::kDescend)
     co_return net::grpc::Status{StatusCode::kUnimplemented, "RangeStream does not support custom sort orders"};
