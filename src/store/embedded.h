@@ -10,6 +10,9 @@
 
 namespace rs::store {
 
+namespace engine {
+class View;
+}
 namespace mvcc {
 class Machine;
 class WatchHub;
@@ -65,6 +68,8 @@ class Embedded : public Store {
     Duration writing{};               // how long the group that is on its way to the disk has been
   };
   virtual Activity activity() const = 0;
+  // The records as they lie on disk (mvcc/record.h), at one moment, for another thread to read; gone before close().
+  virtual Result<std::unique_ptr<engine::View>> view() const = 0;
 
   // Ids that stay the same for the life of the directory.
   struct Identity {

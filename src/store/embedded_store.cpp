@@ -516,6 +516,8 @@ awaitable<void> EmbeddedStore::compact_slowly() {
       continue;
     }
     if (more) continue;
+    mvcc::put_number(open_.batch, "compacted", goal);
+    schedule_flush();
     engine_->tidy();
     if (took_ms != nullptr) took_ms->observe(std::chrono::duration<double, std::milli>(loop_.now() - *began).count());
     began.reset();

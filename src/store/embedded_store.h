@@ -62,6 +62,7 @@ class EmbeddedStore final : public Embedded {
   Result<Hash> hash_kv(Revision revision) override;
   Revision revision() const override { return machine_.durable(); }
   Activity activity() const override;
+  Result<std::unique_ptr<engine::View>> view() const override { return engine_->view(); }
   Identity identity() const override { return identity_; }
   void submit_alarm(Alarm alarm, bool active, Callback<Revision> done) override;
   std::vector<Alarm> alarms() const override { return {alarms_.begin(), alarms_.end()}; }

@@ -53,6 +53,27 @@ class Batch {
   std::string bytes_;
 };
 
+// The keys of a range in order. Not valid(): at the end, or damaged, as status() says. The views live until next().
+class Cursor {
+ public:
+  virtual ~Cursor() = default;
+  virtual bool valid() const = 0;
+  virtual std::string_view key() const = 0;
+  virtual std::string_view value() const = 0;
+  virtual void next() = 0;
+  virtual Result<void> status() const = 0;
+};
+
+// Everything as it was when the view was made, whatever is written since. Used, with its cursors, by one thread at a
+// time, which need not be the one that made it; gone before the engine is.
+class View {
+ public:
+  virtual ~View() = default;
+  virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
+  // Of [from, to), which begin with the same byte. Gone before the view is.
+  virtual std::unique_ptr<Cursor> cursor(std::string_view from, std::string_view to) const = 0;
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -64,6 +85,8 @@ class Engine {
   // byte: engines may keep keys of different first bytes apart.
   virtual Result<void> scan(std::string_view from, std::string_view to,
                             const std::function<bool(std::string_view key, std::string_view value)>& visit) const = 0;
+  // kUnimplemented: this engine has none.
+  virtual Result<std::unique_ptr<View>> view() const;
   virtual int64_t bytes_on_disk() const = 0;
   virtual Result<void> resume() = 0;
   // Closes the files; only destruction may follow.

@@ -5,6 +5,39 @@
 namespace rs::store::engine {
 namespace {
 
+using Map = std::map<std::string, std::string, std::less<>>;
+
+class MapCursor final : public Cursor {
+ public:
+  MapCursor(const Map& map, std::string_view from, std::string to)
+      : it_(map.lower_bound(from)), end_(map.lower_bound(to)) {}
+  bool valid() const override { return it_ != end_; }
+  std::string_view key() const override { return it_->first; }
+  std::string_view value() const override { return it_->second; }
+  void next() override { ++it_; }
+  Result<void> status() const override { return {}; }
+
+ private:
+  Map::const_iterator it_, end_;
+};
+
+// A copy: what is in memory is small.
+class MapView final : public View {
+ public:
+  explicit MapView(Map map) : map_(std::move(map)) {}
+  Result<std::optional<std::string>> get(std::string_view key) const override {
+    auto it = map_.find(key);
+    if (it == map_.end()) return std::optional<std::string>();
+    return std::optional<std::string>(it->second);
+  }
+  std::unique_ptr<Cursor> cursor(std::string_view from, std::string_view to) const override {
+    return std::make_unique<MapCursor>(map_, from, std::string(to));
+  }
+
+ private:
+  const Map map_;
+};
+
 class MemoryEngine final : public Engine {
  public:
   Result<void> write(const Batch& batch, bool) override {
@@ -35,16 +68,21 @@ class MemoryEngine final : public Engine {
     }
     return {};
   }
+  Result<std::unique_ptr<View>> view() const override { return std::unique_ptr<View>(new MapView(map_)); }
   int64_t bytes_on_disk() const override { return bytes_; }
   Result<void> resume() override { return {}; }
 
  private:
   // The store writes inline when nothing is on disk, so there is one thread.
-  std::map<std::string, std::string, std::less<>> map_;
+  Map map_;
   int64_t bytes_ = 0;
 };
 
 }  // namespace
+
+Result<std::unique_ptr<View>> Engine::view() const {
+  return fail(Code::kUnimplemented, "this engine has no views");
+}
 
 std::unique_ptr<Engine> make_memory_engine() { return std::make_unique<MemoryEngine>(); }
 

@@ -30,6 +30,7 @@ struct Family {
 constexpr Family kFamilies[] = {{"records", 'i'}, {"values", 'v'}};
 constexpr size_t kFamilyCount = std::size(kFamilies);
 constexpr size_t kBlockCacheBytes = 8 << 20;
+constexpr size_t kViewReadaheadBytes = 256 << 10;
 
 Error to_error(const rocksdb::Status& status) {
   if (status.IsNoSpace()) return {Code::kResourceExhausted, "the disk is full: " + status.ToString()};
@@ -38,7 +39,7 @@ Error to_error(const rocksdb::Status& status) {
 }
 
 rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
-std::string_view view(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+std::string_view text(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
 
 // An exclusive hold on a directory that ends with the process, whatever happens to it.
 class DirectoryLock {
@@ -64,6 +65,30 @@ class DirectoryLock {
  private:
   explicit DirectoryLock(int fd) : fd_(fd) {}
   int fd_;
+};
+
+class RocksCursor final : public Cursor {
+ public:
+  RocksCursor(rocksdb::DB& db, rocksdb::ReadOptions options, rocksdb::ColumnFamilyHandle* family, std::string_view from,
+              std::string_view to)
+      : to_(to), upper_(to_) {
+    options.iterate_upper_bound = &upper_;
+    it_.reset(db.NewIterator(options, family));
+    it_->Seek(slice(from));
+  }
+  bool valid() const override { return it_->Valid(); }
+  std::string_view key() const override { return text(it_->key()); }
+  std::string_view value() const override { return text(it_->value()); }
+  void next() override { it_->Next(); }
+  Result<void> status() const override {
+    if (!it_->status().ok()) return fail(to_error(it_->status()));
+    return {};
+  }
+
+ private:
+  const std::string to_;
+  const rocksdb::Slice upper_;
+  std::unique_ptr<rocksdb::Iterator> it_;
 };
 
 class RocksEngine final : public Engine {
@@ -105,11 +130,13 @@ class RocksEngine final : public Engine {
     options.iterate_upper_bound = &upper;
     std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options, family(from)));
     for (it->Seek(slice(from)); it->Valid(); it->Next()) {
-      if (!visit(view(it->key()), view(it->value()))) return {};
+      if (!visit(text(it->key()), text(it->value()))) return {};
     }
     if (!it->status().ok()) return fail(to_error(it->status()));
     return {};
   }
+
+  Result<std::unique_ptr<View>> view() const override { return std::unique_ptr<View>(new RocksView(*this)); }
 
   int64_t bytes_on_disk() const override {
     uint64_t tables = 0, memory = 0;
@@ -135,6 +162,31 @@ class RocksEngine final : public Engine {
   }
 
  private:
+  class RocksView final : public View {
+   public:
+    explicit RocksView(const RocksEngine& engine) : engine_(engine), snapshot_(engine.db_->GetSnapshot()) {
+      options_.snapshot = snapshot_;
+      options_.fill_cache = false;
+      options_.readahead_size = kViewReadaheadBytes;
+    }
+    ~RocksView() override { engine_.db_->ReleaseSnapshot(snapshot_); }
+    Result<std::optional<std::string>> get(std::string_view key) const override {
+      std::string value;
+      rocksdb::Status status = engine_.db_->Get(options_, engine_.family(key), slice(key), &value);
+      if (status.IsNotFound()) return std::optional<std::string>();
+      if (!status.ok()) return fail(to_error(status));
+      return std::optional<std::string>(std::move(value));
+    }
+    std::unique_ptr<Cursor> cursor(std::string_view from, std::string_view to) const override {
+      return std::make_unique<RocksCursor>(*engine_.db_, options_, engine_.family(from), from, to);
+    }
+
+   private:
+    const RocksEngine& engine_;
+    const rocksdb::Snapshot* const snapshot_;
+    rocksdb::ReadOptions options_;
+  };
+
   rocksdb::ColumnFamilyHandle* family(std::string_view key) const {
     for (size_t i = 0; i < kFamilyCount; ++i) {
       if (key.starts_with(kFamilies[i].first)) return families_[i];

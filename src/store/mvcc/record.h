@@ -3,7 +3,8 @@
 //   'i' main:8 sub:4  ->  what a revision did to a key, without the value: read wholly at start
 //   'v' main:8 sub:4  ->  the value; absent when it is empty
 //   'l' id:8          ->  granted TTL in seconds
-//   'm' name          ->  "head": last revision and number of commits; "compact"; "ids"; "alarms"; "auth"
+//   'm' name          ->  "head": last revision and number of commits; "compact": no reads below it;
+//                     "compacted": the last "compact" whose records were all dropped; "ids"; "alarms"; "auth"
 //
 // Decoders trust nothing: a record that does not parse is kDataLoss. Pure.
 #pragma once
