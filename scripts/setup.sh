@@ -12,7 +12,7 @@ packages=(
   # what a node uses at run time
   iproute2 nftables containernetworking-plugins
   # peers and clients in tests
-  curl ca-certificates unzip etcd-client etcd-server nghttp2-client
+  curl ca-certificates unzip etcd-client etcd-server python3-etcd3 nghttp2-client
 )
 command -v npm >/dev/null 2>&1 || packages+=(npm)
 

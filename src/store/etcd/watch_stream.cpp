@@ -232,6 +232,7 @@ void WatchStream::ended(mvcc::Watcher& watcher, const Error& error) {
   WatchAnswer answer{.revision = service_.store_.revision(), .watch_id = watcher.tag, .canceled = true};
   if (error.code == Code::kOutOfRange) {
     answer.compact_revision = service_.store_.machine().compacted();
+    answer.revision = 0;  // as etcd's
   } else {
     answer.cancel_reason = error.message;
   }
