@@ -111,12 +111,21 @@ void EtcdService::method(std::string path, CheckingMethod method) {
                  });
 }
 
+void EtcdService::stream(std::string path, StreamMethod method, Needs needs) {
+  methods_.streaming(std::move(path), [this, method, needs](net::grpc::ServerStream& stream) {
+    return needs == Needs::kNothing ? (this->*method)(stream) : guarded(method, needs, stream);
+  });
+}
+
+awaitable<net::grpc::Status> EtcdService::guarded(StreamMethod method, Needs needs, net::grpc::ServerStream& stream) {
+  if (auto refused = Caller(guard_, stream.info()).refuse(needs)) co_return to_status(*refused);
+  co_return co_await (this->*method)(stream);
+}
+
 void EtcdService::add_watch() {
-  methods_.streaming("/etcdserverpb.Watch/Watch", [this](net::grpc::ServerStream& stream) { return watch(stream); });
-  methods_.streaming("/etcdserverpb.Lease/LeaseKeepAlive",
-                     [this](net::grpc::ServerStream& stream) { return lease_keep_alive(stream); });
-  methods_.streaming("/grpc.health.v1.Health/Watch",
-                     [this](net::grpc::ServerStream& stream) { return health_watch(stream); });
+  stream("/etcdserverpb.Watch/Watch", &EtcdService::watch, Needs::kNothing);
+  stream("/etcdserverpb.Lease/LeaseKeepAlive", &EtcdService::lease_keep_alive, Needs::kNothing);
+  stream("/grpc.health.v1.Health/Watch", &EtcdService::health_watch, Needs::kNothing);
   method("/grpc.health.v1.Health/Check", &EtcdService::health_check, Needs::kNothing);
 }
 
@@ -126,8 +135,7 @@ void EtcdService::add_kv() {
   method("/etcdserverpb.KV/DeleteRange", &EtcdService::delete_range);
   method("/etcdserverpb.KV/Txn", &EtcdService::txn);
   method("/etcdserverpb.KV/Compact", &EtcdService::compact);
-  methods_.streaming("/etcdserverpb.KV/RangeStream",
-                     [this](net::grpc::ServerStream& stream) { return range_stream(stream); });
+  stream("/etcdserverpb.KV/RangeStream", &EtcdService::range_stream, Needs::kNothing);
 }
 
 bool EtcdService::too_large(std::string_view message, Responder& responder) const {

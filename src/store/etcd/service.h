@@ -68,6 +68,7 @@ class EtcdService {
  private:
   friend class WatchStream;
   using Method = void (EtcdService::*)(std::string_view message, Responder responder);
+  using StreamMethod = awaitable<net::grpc::Status> (EtcdService::*)(net::grpc::ServerStream& stream);
   using CheckingMethod = void (EtcdService::*)(const Caller& caller, std::string_view message, Responder responder);
 
   void add_kv();
@@ -77,6 +78,8 @@ class EtcdService {
   void method(std::string path, Method method, Needs needs = Needs::kRoot);
   // One that asks of its caller what depends on the request.
   void method(std::string path, CheckingMethod method);
+  // kNothing: it asks by itself.
+  void stream(std::string path, StreamMethod method, Needs needs = Needs::kRoot);
 
   void range(const Caller& caller, std::string_view message, Responder responder);
   void put(const Caller& caller, std::string_view message, Responder responder);
@@ -102,6 +105,7 @@ class EtcdService {
   void health_check(std::string_view message, Responder responder);
 
   awaitable<void> large_range(RangeRequest request, Responder responder);
+  awaitable<net::grpc::Status> guarded(StreamMethod method, Needs needs, net::grpc::ServerStream& stream);
   awaitable<net::grpc::Status> watch(net::grpc::ServerStream& stream);
   awaitable<net::grpc::Status> lease_keep_alive(net::grpc::ServerStream& stream);
   awaitable<net::grpc::Status> range_stream(net::grpc::ServerStream& stream);
