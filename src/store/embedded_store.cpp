@@ -135,6 +135,10 @@ Result<void> EmbeddedStore::recover() {
   }
   if (!ids->has_value()) {
     // A new directory: its identity is its first commit.
+    bool empty = !head_text->has_value();
+    auto looked = reader_.records(0, [&](const mvcc::Record&) { return empty = false; });
+    if (!looked) return looked;
+    if (!empty) return fail(Code::kDataLoss, "the identity is missing, but there are data");
     identity_ = {loop_.random().next() | 1, loop_.random().next() | 1};
     engine::Batch batch;
     std::string text;
@@ -178,7 +182,10 @@ Result<void> EmbeddedStore::try_resume() {
   auto leases = stored_leases(*engine_);
   if (!leases) return fail(leases.error());
   machine_.rewind(*leases, loop_.now());
+  // The batch that said so may be among those that failed; records must not go before it is on disk.
+  if (machine_.compacted() > 0) mvcc::put_number(open_.batch, "compact", machine_.compacted());
   failed_.reset();
+  compaction_wanted_.notify();
   log::info("store", "the disk takes writes again", {{"revision", machine_.durable()}});
   return {};
 }
@@ -278,6 +285,7 @@ void EmbeddedStore::committed(Result<void> result) {
 }
 
 void EmbeddedStore::broke(const Error& error) {
+  ++failures_;
   failed_ = error;
   alarms_.insert(error.code == Code::kResourceExhausted ? Alarm::kNoSpace : Alarm::kCorrupt);
   log::error("store", "the disk failed: the store is read-only from now on", {{"why", to_string(error)}});
@@ -499,7 +507,7 @@ awaitable<void> EmbeddedStore::compact_slowly() {
   std::optional<MonoTime> began;
   std::vector<mvcc::Dropped> dropped;
   while (true) {
-    while (!machine_.compacting() || failed_) co_await compaction_wanted_.wait();
+    while ((!machine_.compacting() && dropped.empty()) || failed_) co_await compaction_wanted_.wait();
     if (!began) began = loop_.now();
     while (!pins_->empty() && *pins_->begin() < machine_.compacted()) co_await loop_.sleep(std::chrono::milliseconds(5));
     Revision goal = machine_.compacted();
@@ -508,9 +516,10 @@ awaitable<void> EmbeddedStore::compact_slowly() {
       co_await loop_.sleep(std::chrono::nanoseconds(0));
       continue;
     }
-    co_await erase_slowly(std::move(dropped));
-    dropped = {};
-    if (failed_) {
+    // What the disk did not take stays ours to erase: the index has forgotten it, and a later compaction would erase
+    // what hides it (the deletion of a key, say) and leave it.
+    dropped = co_await erase_slowly(std::move(dropped));
+    if (!dropped.empty()) {
       Error error = errors::timed_out();
       for (auto& waiter : std::exchange(compaction_waiters_, {})) waiter.second(&error);
       continue;
@@ -535,9 +544,9 @@ awaitable<void> EmbeddedStore::compact_slowly() {
   }
 }
 
-// In the order of the disk: neighbours are erased together, which costs an engine of sorted tables least by far. The
-// erasures of a batch that fails are found again by the next start.
-awaitable<void> EmbeddedStore::erase_slowly(std::vector<mvcc::Dropped> given) {
+// In the order of the disk: neighbours are erased together, which costs an engine of sorted tables least by far. Returns
+// what is not known to be erased, when the disk failed.
+awaitable<std::vector<mvcc::Dropped>> EmbeddedStore::erase_slowly(std::vector<mvcc::Dropped> given) {
   auto dropped = std::make_shared<std::vector<mvcc::Dropped>>(std::move(given));
   auto done = std::make_shared<bool>(false);
   auto sorted = std::make_shared<async::Event>(loop_);
@@ -547,7 +556,9 @@ awaitable<void> EmbeddedStore::erase_slowly(std::vector<mvcc::Dropped> given) {
                   sorted->notify();
                 });
   while (!*done) co_await sorted->wait();
-  for (size_t i = 0; i < dropped->size() && !failed_;) {
+  const uint64_t failures = failures_;
+  size_t erased = 0;
+  for (size_t i = 0; i < dropped->size() && !failed_; erased = i) {
     const size_t end = std::min(i + kErasedPerCommit, dropped->size());
     for (; i < end; ++i) {
       const mvcc::Dropped& record = (*dropped)[i];
@@ -556,8 +567,11 @@ awaitable<void> EmbeddedStore::erase_slowly(std::vector<mvcc::Dropped> given) {
     const uint64_t commit = commits_ + 1;  // that takes it to disk
     schedule_flush();
     do co_await loop_.sleep(std::chrono::milliseconds(1));
-    while (durable_commits_ < commit && !failed_);
+    while (durable_commits_ < commit && failures == failures_);
+    if (failures != failures_) break;
   }
+  dropped->erase(dropped->begin(), dropped->begin() + ptrdiff_t(erased));
+  co_return std::move(*dropped);
 }
 
 awaitable<void> EmbeddedStore::feed_watchers() {

@@ -100,7 +100,7 @@ class EmbeddedStore final : public Embedded {
   void start_tasks();
   awaitable<void> tick();
   awaitable<void> compact_slowly();
-  awaitable<void> erase_slowly(std::vector<mvcc::Dropped> given);
+  awaitable<std::vector<mvcc::Dropped>> erase_slowly(std::vector<mvcc::Dropped> given);
   awaitable<void> feed_watchers();
   void put_alarms();
 
@@ -112,6 +112,7 @@ class EmbeddedStore final : public Embedded {
   mvcc::WatchHub hub_;
   Identity identity_;
   uint64_t commits_ = 0, durable_commits_ = 0;
+  uint64_t failures_ = 0;          // of the disk
   std::set<Alarm> alarms_;
   Activity activity_;
   std::optional<Error> failed_;    // the disk failed: no more writes

@@ -15,6 +15,7 @@
 #include <rocksdb/write_batch.h>
 
 #include "base/log.h"
+#include "store/engine/log_check.h"
 
 namespace rs::store::engine {
 namespace {
@@ -198,8 +199,9 @@ class RocksEngine final : public Engine {
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
 };
 
-rocksdb::Options options_of_store() {
+rocksdb::Options options_of_store(const RocksTuning& tuning) {
   rocksdb::Options options;
+  if (tuning.env != nullptr) options.env = tuning.env;
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.paranoid_checks = true;
@@ -231,6 +233,7 @@ rocksdb::Options options_of_store() {
   options.stats_persist_period_sec = 0;
   // Half of a table's recent entries being erasures: rewrite it soon, so that compacted revisions give their space back.
   options.table_properties_collector_factories.push_back(rocksdb::NewCompactOnDeletionCollectorFactory(4096, 2048));
+  if (tuning.write_buffer_bytes > 0) options.write_buffer_size = tuning.write_buffer_bytes;
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = rocksdb::NewLRUCache(kBlockCacheBytes, 0);
   table.cache_index_and_filter_blocks = true;
@@ -240,18 +243,40 @@ rocksdb::Options options_of_store() {
   return options;
 }
 
+// The names of new directories, which no fsync of the files in them makes durable.
+Result<void> sync_directory(const std::filesystem::path& directory) {
+  int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int error = fd < 0 || ::fsync(fd) != 0 ? errno : 0;
+  if (fd >= 0) ::close(fd);
+  // Some file systems know no fsync of a directory.
+  if (error == 0 || error == EINVAL) return {};
+  return fail(Code::kUnavailable, "cannot sync {}: {}", directory.string(), std::strerror(error));
+}
+
+Result<void> make_directories(const std::filesystem::path& directory) {
+  std::error_code ec;
+  const auto whole = std::filesystem::absolute(directory);
+  if (std::filesystem::is_directory(whole / "db", ec)) return {};
+  std::filesystem::create_directories(whole / "db", ec);
+  if (ec) return fail(Code::kUnavailable, "cannot make {}: {}", directory.string(), ec.message());
+  if (auto synced = sync_directory(whole); !synced) return synced;
+  // Its parent may be somebody else's, closed to us.
+  if (auto synced = sync_directory(whole.parent_path()); !synced)
+    log::warning("store", "the new data directory may not survive a power failure", {{"why", synced.error().message}});
+  return {};
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Engine>> open_rocks_engine(const std::filesystem::path& directory) {
-  std::error_code ec;
-  std::filesystem::create_directories(directory, ec);
-  if (ec) return fail(Code::kUnavailable, "cannot make {}: {}", directory.string(), ec.message());
+Result<std::unique_ptr<Engine>> open_rocks_engine(const std::filesystem::path& directory, const RocksTuning& tuning) {
+  if (auto made = make_directories(directory); !made) return fail(made.error());
   if (::chmod(directory.c_str(), 0700) != 0)
     return fail(Code::kUnavailable, "cannot restrict {} to its owner: {}", directory.string(), std::strerror(errno));
   auto lock = DirectoryLock::take(directory);
   if (!lock) return fail(lock.error());
+  if (auto checked = check_logs(directory / "db"); !checked) return fail(checked.error());
   rocksdb::DB* db = nullptr;
-  rocksdb::Options options = options_of_store();
+  rocksdb::Options options = options_of_store(tuning);
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   for (const Family& family : kFamilies) descriptors.emplace_back(family.name, options);
   descriptors.emplace_back(rocksdb::kDefaultColumnFamilyName, options);

@@ -181,7 +181,7 @@ void WatchStream::cancel(int64_t id) {
 
 void WatchStream::request_progress() {
   for (auto& [id, entry] : watchers_) {
-    if (!service_.store_.hub().current(*entry.watcher)) return;
+    if (!service_.store_.hub().may_mark(*entry.watcher)) return;
   }
   push(WatchAnswer{.revision = service_.store_.revision(), .watch_id = -1});
 }
@@ -189,7 +189,7 @@ void WatchStream::request_progress() {
 void WatchStream::notify_progress() {
   for (auto& [id, entry] : watchers_) {
     bool quiet = std::exchange(entry.quiet, true);
-    if (!quiet || !entry.progress_notify || !service_.store_.hub().current(*entry.watcher)) continue;
+    if (!quiet || !entry.progress_notify || !service_.store_.hub().may_mark(*entry.watcher)) continue;
     push(WatchAnswer{.revision = service_.store_.revision(), .watch_id = id});
   }
 }

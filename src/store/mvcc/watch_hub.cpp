@@ -23,7 +23,8 @@ Watcher* WatchHub::add(Watcher given) {
   Watcher* watcher = owned.get();
   watchers_.emplace(watcher, std::move(owned));
   Revision next = machine_.durable() + 1;
-  if (watcher->start <= 0) watcher->start = next;
+  watcher->from_now = watcher->start <= 0;
+  if (watcher->from_now) watcher->start = next;
   if (watcher->start >= next) {
     watcher->synced = true;
     insert(watcher);

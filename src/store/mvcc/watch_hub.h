@@ -31,6 +31,7 @@ struct Watcher {
   // The hub's:
   Revision next = 0;             // while unsynced: first revision not told yet
   bool synced = false, blocked = false;
+  bool from_now = false;         // no start was asked for
   size_t place = 0;              // while synced: in its group
   std::list<Watcher*>::iterator line;  // while neither synced nor blocked: in the line of those that read history
   std::vector<EventSlot*> batch; // while publishing
@@ -61,8 +62,12 @@ class WatchHub {
   void publish(Revision from);
   // Lets up to max_watchers unsynced watchers read on; true while more is to do.
   bool catch_up(size_t max_watchers);
-  // Has the watcher everything up to durable(), and may it be told so? (Not before its start.)
+  // Has the watcher everything up to durable()?
   bool current(const Watcher& watcher) const { return watcher.synced && watcher.start <= machine_.durable() + 1; }
+  // And may a client be told so? Not before the revision that it asked to begin with.
+  bool may_mark(const Watcher& watcher) const {
+    return current(watcher) && (watcher.from_now || watcher.start <= machine_.durable());
+  }
   size_t size() const { return watchers_.size(); }
   size_t unsynced() const { return unsynced_.size(); }
 
