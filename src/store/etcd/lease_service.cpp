@@ -1,4 +1,4 @@
-// Lease, Cluster and health of EtcdService (reference etcd-api.md A.7, A.8).
+// Lease and health of EtcdService (reference etcd-api.md A.7, A.8).
 #include "store/etcd/service.h"
 #include "store/mvcc/errors.h"
 
@@ -12,11 +12,6 @@ void EtcdService::add_lease() {
   method("/etcdserverpb.Lease/LeaseTimeToLive", &EtcdService::lease_time_to_live);
   method("/etcdserverpb.Lease/LeaseLeases", &EtcdService::lease_leases);
   // Names that LeaseRevoke and its like once had on the KV service live on only in the gateway.
-  method("/etcdserverpb.Cluster/MemberList", &EtcdService::member_list, Needs::kUser);
-  method("/etcdserverpb.Cluster/MemberAdd", &EtcdService::member_add);
-  method("/etcdserverpb.Cluster/MemberRemove", &EtcdService::member_remove);
-  method("/etcdserverpb.Cluster/MemberUpdate", &EtcdService::member_update);
-  method("/etcdserverpb.Cluster/MemberPromote", &EtcdService::member_promote);
 }
 
 void EtcdService::lease_grant(std::string_view message, Responder responder) {
@@ -89,67 +84,6 @@ awaitable<net::grpc::Status> EtcdService::lease_keep_alive(net::grpc::ServerStre
     auto written = co_await stream.write(std::make_shared<const std::string>(out.take()));
     if (!written) co_return to_status(written.error());
   }
-}
-
-void EtcdService::write_member(Writer& out, uint32_t field) const {
-  out.message(field, [&](Writer& w) {
-    w.number(1, ids_.member);
-    w.bytes(2, options_.name);
-    for (const std::string& url : options_.peer_urls) w.element(3, url);
-    for (const std::string& url : options_.client_urls) w.element(4, url);
-  });
-}
-
-void EtcdService::member_list(std::string_view, Responder responder) {
-  Writer out;
-  write_header(out, ids_, 0);
-  write_member(out, 2);
-  responder->reply(out.take());
-}
-
-// A store of one node stays one: what etcd answers when a change cannot be made.
-void EtcdService::member_add(std::string_view message, Responder responder) {
-  auto fields = decode_fields(message);
-  if (!fields) return responder->fail(to_status(fields.error()));
-  for (std::string_view url : fields->all(1)) {
-    if (std::find(options_.peer_urls.begin(), options_.peer_urls.end(), url) != options_.peer_urls.end())
-      return responder->fail({StatusCode::kFailedPrecondition, "etcdserver: Peer URLs already exists"});
-    if (!url.starts_with("http://") && !url.starts_with("https://"))
-      return responder->fail({StatusCode::kInvalidArgument, "etcdserver: given member URLs are invalid"});
-  }
-  if (fields->all(1).empty())
-    return responder->fail({StatusCode::kInvalidArgument, "etcdserver: given member URLs are invalid"});
-  responder->fail({StatusCode::kFailedPrecondition,
-                   "etcdserver: re-configuration failed due to not enough started members"});
-}
-
-void EtcdService::member_remove(std::string_view message, Responder responder) {
-  auto fields = decode_fields(message);
-  if (!fields) return responder->fail(to_status(fields.error()));
-  if (uint64_t(fields->number(1)) != ids_.member)
-    return responder->fail({StatusCode::kNotFound, "etcdserver: member not found"});
-  responder->fail({StatusCode::kFailedPrecondition,
-                   "etcdserver: re-configuration failed due to not enough started members"});
-}
-
-void EtcdService::member_update(std::string_view message, Responder responder) {
-  auto fields = decode_fields(message);
-  if (!fields) return responder->fail(to_status(fields.error()));
-  if (uint64_t(fields->number(1)) != ids_.member)
-    return responder->fail({StatusCode::kNotFound, "etcdserver: member not found"});
-  // Peers there are none of, so where they would find us changes nothing.
-  Writer out;
-  write_header(out, ids_, 0);
-  write_member(out, 2);
-  responder->reply(out.take());
-}
-
-void EtcdService::member_promote(std::string_view message, Responder responder) {
-  auto fields = decode_fields(message);
-  if (!fields) return responder->fail(to_status(fields.error()));
-  if (uint64_t(fields->number(1)) != ids_.member)
-    return responder->fail({StatusCode::kNotFound, "etcdserver: member not found"});
-  responder->fail({StatusCode::kFailedPrecondition, "etcdserver: can only promote a learner member"});
 }
 
 void EtcdService::health_check(std::string_view message, Responder responder) {

@@ -1,4 +1,5 @@
 // Maintenance of EtcdService (reference etcd-api.md A.8).
+#include "store/etcd/peer_url.h"
 #include "store/etcd/service.h"
 #include "store/mvcc/errors.h"
 #include "store/mvcc/machine.h"
@@ -109,18 +110,19 @@ void EtcdService::move_leader(std::string_view message, Responder responder) {
   if (!fields) return responder->fail(to_status(fields.error()));
   if (uint64_t(fields->number(1)) != ids_.member)
     return responder->fail({StatusCode::kFailedPrecondition, "etcdserver: bad leader transferee"});
-  responder->reply(encode_header_only(ids_, store_.revision()));
+  responder->reply({});  // without a header, as etcd
 }
 
 void EtcdService::downgrade(std::string_view message, Responder responder) {
   auto fields = decode_fields(message);
   if (!fields) return responder->fail(to_status(fields.error()));
-  if (fields->number(1) == 2)
+  const int64_t action = fields->number(1);
+  if (action < 0 || action > 2) return responder->fail({StatusCode::kUnknown, "etcdserver: unknown method"});
+  if (action == 2)
     return responder->fail({StatusCode::kFailedPrecondition, "etcdserver: no inflight downgrade job"});
-  std::string_view version = fields->text(2);
-  if (version.empty() || version.find('.') == std::string_view::npos)
+  if (!parse_cluster_version(fields->text(2)))
     return responder->fail({StatusCode::kInvalidArgument, "etcdserver: wrong downgrade target version format"});
-  // There is no older file format to go back to.
+  // There is no older file format to go back to: no target is a valid one.
   responder->fail({StatusCode::kInvalidArgument, "etcdserver: invalid downgrade target version"});
 }
 

@@ -74,6 +74,7 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
   add_kv();
   add_watch();
   add_lease();
+  add_cluster();
   add_maintenance();
   gateway_ = std::make_unique<gateway::Gateway>(loop_, methods_, options_.max_request_bytes + kGrpcOverheadBytes);
   tasks_.spawn("watch progress", notify_progress());

@@ -73,6 +73,7 @@ class EtcdService {
 
   void add_kv();
   void add_lease();
+  void add_cluster();
   void add_maintenance();
   void add_watch();
   void method(std::string path, Method method, Needs needs = Needs::kRoot);
@@ -136,6 +137,7 @@ class EtcdService {
   LockService lock_;
   ElectionService election_;
   std::unique_ptr<gateway::Gateway> gateway_;
+  std::vector<std::string> peer_urls_;
   std::set<WatchStream*> streams_;
   async::TaskGroup tasks_;
 };

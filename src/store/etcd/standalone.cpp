@@ -170,8 +170,9 @@ awaitable<void> Standalone::stop() {
     server->reset();
   }
   if (service_) co_await service_->stop();
-  service_.reset();
+  // The store answers what it still has under way: the service has to be there.
   if (store_) co_await store_->close();
+  service_.reset();
   store_.reset();
 }
 
