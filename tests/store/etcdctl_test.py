@@ -298,7 +298,7 @@ def test_members():
         s("member remove 123"), s("member remove zz"), s("member update 123 --peer-urls=http://127.0.0.1:5"), s("member update {member}")
         s("member promote 123"), s("member promote {member}")
         s(f"member add x --peer-urls=http://127.0.0.1:{s.server.peer_port}"), s("member add x"), s("member add x --peer-urls=nonsense")
-        s("member update {member} --peer-urls=" + f"http://127.0.0.1:{s.server.peer_port}")
+        s("member update {member} --peer-urls=http://127.0.0.1:9,http://127.0.0.1:10"), s("member list -w json")
     compare(script)
 
 
