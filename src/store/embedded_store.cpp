@@ -1,6 +1,7 @@
 #include "store/embedded_store.h"
 
 #include "base/assert.h"
+#include "base/crc32c.h"
 #include "base/log.h"
 #include "store/mvcc/errors.h"
 #include "store/mvcc/validate.h"
@@ -21,22 +22,6 @@ constexpr size_t kRevokesPerTick = 500;
 constexpr size_t kCompactKeysPerStep = 4000, kCompactVersionsPerStep = 4000;
 constexpr size_t kDroppedRecords = 512 << 10, kErasedPerCommit = 1000;
 constexpr size_t kFeedWatchersPerTurn = 4;
-
-// Castagnoli's CRC, as etcd hashes with; for operators' comparisons, so a plain table is fast enough.
-uint32_t crc32c(uint32_t crc, std::string_view bytes) {
-  static const auto table = [] {
-    std::array<uint32_t, 256> t;
-    for (uint32_t i = 0; i < 256; ++i) {
-      uint32_t value = i;
-      for (int bit = 0; bit < 8; ++bit) value = value >> 1 ^ (value & 1 ? 0x82F63B78u : 0);
-      t[i] = value;
-    }
-    return t;
-  }();
-  crc = ~crc;
-  for (char c : bytes) crc = crc >> 8 ^ table[uint8_t(crc) ^ uint8_t(c)];
-  return ~crc;
-}
 
 // etcd's buckets (powers of two from a millisecond), and finer ones below.
 std::vector<double> disk_bounds() {
