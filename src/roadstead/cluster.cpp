@@ -126,7 +126,8 @@ awaitable<Result<void>> Cluster::Parts::start_store() {
   endpoints.etcd = url(options.etcd_insecure ? "http" : "https", (*listener)->local());
   etcd = std::make_unique<store::etcd::EtcdService>(
       loop, *store,
-      store::etcd::EtcdOptions{.name = options.node_name, .client_urls = {endpoints.etcd}, .metrics = &metrics});
+      store::etcd::EtcdOptions{.name = options.node_name, .client_urls = {endpoints.etcd}, .metrics = &metrics,
+                               .scratch_directory = data.file("store")});
   auto server_options = etcd->server_options();
   if (options.etcd_insecure) {
     if (!is_loopback(options.bind))

@@ -429,8 +429,12 @@ Result<StandaloneOptions> parse_options(const std::vector<std::string>& argument
 
 std::string usage() {
   std::string out =
-      "Usage: roadstead store [flags]\n\n"
-      "Serves the etcd v3 API from one node. Takes etcd's flags, ETCD_* variables and --config-file.\n\nFlags:\n";
+      "Usage: roadstead store [flags]\n"
+      "       roadstead store snapshot save|restore|status [flags] FILE\n"
+      "       roadstead store import --from URL --data-dir DIR [flags]\n\n"
+      "Serves the etcd v3 API from one node. Takes etcd's flags, ETCD_* variables and --config-file.\n"
+      "snapshot: saves a snapshot from a running server (etcd or this one), makes a data directory of one, or tells what\n"
+      "is in it. import: makes a data directory of a running etcd's data, in one go.\n\nFlags:\n";
   for (const Flag& flag : kFlags) {
     if (flag.kind != Kind::kText && flag.kind != Kind::kBool) continue;
     out += fmt::format("  --{} '{}'\n      {}\n", flag.name, flag.initial, flag.what);

@@ -4,6 +4,7 @@
 // the store's. Order of life: store, service, server; stop the server, then the service, then close the store.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "base/metrics.h"
 #include "net/grpc.h"
 #include "store/embedded.h"
+#include "store/engine/worker.h"
 #include "store/etcd/auth_service.h"
 #include "store/etcd/caller.h"
 #include "store/etcd/election_service.h"
@@ -40,6 +42,7 @@ struct EtcdOptions {
   metrics::Registry* metrics = nullptr;      // whose metrics /metrics shows beside the service's own
   std::vector<std::string> cors = {"*"};     // origins whose pages may read answers
   std::vector<std::string> host_whitelist = {"*"};  // names that an HTTP request without TLS may be for
+  std::filesystem::path scratch_directory = "/tmp";  // where a snapshot is gathered, on the store's disk at best
   GuardOptions guard;
   std::shared_ptr<auth::Tokens> tokens;      // null: simple ones that live for five minutes
 };
@@ -110,6 +113,7 @@ class EtcdService {
   awaitable<net::grpc::Status> watch(net::grpc::ServerStream& stream);
   awaitable<net::grpc::Status> lease_keep_alive(net::grpc::ServerStream& stream);
   awaitable<net::grpc::Status> range_stream(net::grpc::ServerStream& stream);
+  awaitable<net::grpc::Status> snapshot(net::grpc::ServerStream& stream);
   awaitable<net::grpc::Status> health_watch(net::grpc::ServerStream& stream);
   awaitable<void> notify_progress();
 
@@ -139,6 +143,8 @@ class EtcdService {
   std::unique_ptr<gateway::Gateway> gateway_;
   std::vector<std::string> peer_urls_;
   std::set<WatchStream*> streams_;
+  std::unique_ptr<engine::Worker> snapshot_worker_ = std::make_unique<engine::Worker>(loop_, "store-snapshot");
+  int snapshots_ = 0;  // under way
   async::TaskGroup tasks_;
 };
 

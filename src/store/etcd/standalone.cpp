@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "net/tls.h"
+#include "store/etcd/commands.h"
 #include "store/mvcc/machine.h"
 
 namespace rs::store::etcd {
@@ -48,6 +49,7 @@ awaitable<Result<void>> Standalone::start() {
   etcd.max_txn_ops = options_.max_txn_ops;
   etcd.progress_notify_interval = options_.progress_notify_interval;
   etcd.metrics = &metrics_;
+  etcd.scratch_directory = options_.data_dir;
   etcd.guard = {.bcrypt_cost = options_.bcrypt_cost, .client_cert_auth = options_.client_cert_auth};
   auto tokens = make_tokens();
   if (!tokens) {
@@ -233,6 +235,7 @@ awaitable<void> serve(async::SystemLoop& loop, StandaloneOptions options, int& s
 int run_store(int argc, const char* const* argv) {
   // Large buffers go back to the system when they are freed, however many there were (glibc would adapt).
   ::mallopt(M_MMAP_THRESHOLD, kMmapBytes);
+  if (auto status = run_command({argv, argv + argc})) return *status;
   auto options = parse_options({argv, argv + argc}, [](const char* name) -> const char* { return ::getenv(name); });
   if (!options) {
     std::cerr << options.error().message << "\n";

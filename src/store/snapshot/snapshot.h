@@ -3,10 +3,10 @@
 // same file. Blocking: for a thread of their own, or for commands.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 
-#include "base/random.h"
 #include "store/embedded.h"
 #include "store/engine/engine.h"
 #include "store/snapshot/bbolt_reader.h"
@@ -23,8 +23,9 @@ struct Member {
   std::vector<std::string> peer_urls, client_urls;
 };
 
-// Writes what view holds to fd, an empty file, without the checksum; how many bytes.
-Result<uint64_t> write_database(const engine::View& view, const Member& member, int fd);
+// Writes what view holds to fd, an empty file, without the checksum; how many bytes. Ends soon, with kCancelled, once
+// stop is true.
+Result<uint64_t> write_database(const engine::View& view, const Member& member, int fd, const std::atomic<bool>& stop);
 
 // The SHA-256 of the first bytes of source.
 Result<std::string> checksum(const Source& source, uint64_t bytes);

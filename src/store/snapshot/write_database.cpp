@@ -36,10 +36,11 @@ std::string key_value_message(const mvcc::Record& record, std::string_view value
 Error damaged() { return {Code::kDataLoss, "a stored record cannot be understood"}; }
 
 // The key bucket: records and their values lie in the same order, so one pass over both gives each with its value.
-Result<void> write_keys(const engine::View& view, BboltWriter& writer) {
+Result<void> write_keys(const engine::View& view, BboltWriter& writer, const std::atomic<bool>& stop) {
   auto records = view.cursor(mvcc::record_key('i', 0, 0), mvcc::kRecordsEnd);
   auto values = view.cursor(mvcc::record_key('v', 0, 0), "w");
   for (; records->valid(); records->next()) {
+    if (stop.load(std::memory_order_relaxed)) return fail(Code::kCancelled, "the snapshot is not wanted any more");
     const auto record = mvcc::parse_record(records->key(), records->value());
     if (!record) return fail(damaged());
     std::string_view value;
@@ -152,7 +153,7 @@ Result<void> write_meta(const engine::View& view, BboltWriter& writer, const Mem
 
 }  // namespace
 
-Result<uint64_t> write_database(const engine::View& view, const Member& member, int fd) {
+Result<uint64_t> write_database(const engine::View& view, const Member& member, int fd, const std::atomic<bool>& stop) {
   auto auth = auth_state(view);
   if (!auth) return fail(auth.error());
   BboltWriter writer(fd);
@@ -169,7 +170,7 @@ Result<uint64_t> write_database(const engine::View& view, const Member& member, 
   });
   if (done) done = write_auth(writer, *auth);
   if (done) done = bucket(writer, "cluster", [&] { return writer.put("clusterVersion", kStorageVersion); });
-  if (done) done = bucket(writer, "key", [&] { return write_keys(view, writer); });
+  if (done) done = bucket(writer, "key", [&] { return write_keys(view, writer, stop); });
   if (done) done = bucket(writer, "lease", [&] { return write_leases(view, writer); });
   if (done) {
     done = bucket(writer, "members",
