@@ -165,15 +165,15 @@ Result<void> check_restore(Restore& options) {
 
 int restore(const std::string& path, Restore options) {
   if (auto checked = check_restore(options); !checked) return report(checked.error());
-  const auto began = std::chrono::steady_clock::now();
+  const MonoTime began = SystemClock().now();
   auto restored = restore_to(path, options);
   if (!restored) return report(restored.error());
-  print_restored(*restored, options, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+  print_restored(*restored, options, std::chrono::duration<double>(SystemClock().now() - began).count());
   return 0;
 }
 
 int import(const snapshot::FetchOptions& from, Restore options) {
-  const auto began = std::chrono::steady_clock::now();
+  const MonoTime began = SystemClock().now();
   std::error_code error;
   if (fs::exists(options.data_dir, error) && !fs::is_empty(options.data_dir, error))
     return report({Code::kAlreadyExists, fmt::format("data-dir \"{}\" not empty or could not be read", options.data_dir)});
@@ -186,7 +186,7 @@ int import(const snapshot::FetchOptions& from, Restore options) {
   fs::remove(file, error);
   if (!bytes) return report(bytes.error());
   if (!restored) return report(restored.error());
-  print_restored(*restored, options, std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
+  print_restored(*restored, options, std::chrono::duration<double>(SystemClock().now() - began).count());
   return 0;
 }
 

@@ -11,8 +11,7 @@ using net::grpc::StatusCode;
 
 void EtcdService::add_maintenance() {
   method("/etcdserverpb.Maintenance/Alarm", &EtcdService::alarm);
-  methods_.streaming("/etcdserverpb.Maintenance/Snapshot",
-                     [this](net::grpc::ServerStream& stream) { return snapshot(stream); });
+  stream("/etcdserverpb.Maintenance/Snapshot", &EtcdService::snapshot);
   method("/etcdserverpb.Maintenance/Status", &EtcdService::status, Needs::kUser);
   method("/etcdserverpb.Maintenance/Defragment", &EtcdService::defragment);
   method("/etcdserverpb.Maintenance/Hash", &EtcdService::hash);
