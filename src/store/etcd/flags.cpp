@@ -46,6 +46,9 @@ constexpr Flag kFlags[] = {
      "'simple', or 'jwt,sign-method=M,priv-key=FILE[,pub-key=FILE][,ttl=5m]' (RS256, PS256, ES256, HS256, EdDSA, …)."},
     {"auth-token-ttl", Kind::kText, "300", "Seconds that a simple token lives after its last use."},
     {"bcrypt-cost", Kind::kText, "10", "How costly passwords are to guess, and to check: 4 to 31."},
+    {"cors", Kind::kText, "*", "Origins whose web pages may read answers of the HTTP side."},
+    {"host-whitelist", Kind::kText, "*", "Host names that HTTP requests without TLS may be for."},
+    {"listen-client-http-urls", Kind::kText, "", "More URLs to listen on for clients (etcd: of HTTP only)."},
     {"log-level", Kind::kText, "info", "debug, info, warn or error."},
     {"debug", Kind::kBool, "false", "The same as --log-level debug."},
     {"config-file", Kind::kText, "", "YAML file with these settings; flags and environment are not looked at then."},
@@ -92,17 +95,66 @@ constexpr Flag kFlags[] = {
     {"metrics", Kind::kAccepted, "basic", "one level"},
     {"enable-pprof", Kind::kAcceptedBool, "false", "of the Go runtime"},
     {"enable-grpc-gateway", Kind::kAcceptedBool, "true", "of the JSON gateway"},
-    {"cors", Kind::kAccepted, "*", "of browsers"},
-    {"host-whitelist", Kind::kAccepted, "*", "of browsers"},
     {"socket-reuse-port", Kind::kAcceptedBool, "false", "of the listener"},
     {"socket-reuse-address", Kind::kAcceptedBool, "false", "of the listener"},
     {"feature-gates", Kind::kAccepted, "", "of etcd's own stages"},
     {"experimental-initial-election-tick-advance", Kind::kAcceptedBool, "true", kPeers},
     {"v2-deprecation", Kind::kAccepted, "write-only-drop-data", "there is no v2 store"},
+    {"discovery-srv-name", Kind::kAccepted, "", kPeers},
+    {"experimental-enable-lease-checkpoint", Kind::kAcceptedBool, "false", "a single node keeps its leases' time"},
+    {"experimental-enable-lease-checkpoint-persist", Kind::kAcceptedBool, "false", "a single node keeps its leases' time"},
+    {"peer-skip-client-san-verification", Kind::kAcceptedBool, "false", kPeers},
+    {"experimental-peer-skip-client-san-verification", Kind::kAcceptedBool, "false", kPeers},
+    {"peer-cert-allowed-hostname", Kind::kAccepted, "", kPeers},
+    {"peer-crl-file", Kind::kAccepted, "", kPeers},
+    {"peer-client-cert-file", Kind::kAccepted, "", kPeers},
+    {"peer-client-key-file", Kind::kAccepted, "", kPeers},
+    {"client-cert-file", Kind::kAccepted, "", kPeers},
+    {"client-key-file", Kind::kAccepted, "", kPeers},
+    {"raft-read-timeout", Kind::kAccepted, "5s", kPeers},
+    {"raft-write-timeout", Kind::kAccepted, "5s", kPeers},
+    {"max-learners", Kind::kAccepted, "1", kPeers},
+    {"experimental-max-learners", Kind::kAccepted, "1", kPeers},
+    {"downgrade-check-time", Kind::kAccepted, "5s", kPeers},
+    {"experimental-downgrade-check-time", Kind::kAccepted, "5s", kPeers},
+    {"corrupt-check-time", Kind::kAccepted, "0s", kPeers},
+    {"compact-hash-check-time", Kind::kAccepted, "1m", kPeers},
+    {"experimental-compact-hash-check-time", Kind::kAccepted, "1m", kPeers},
+    {"experimental-compact-hash-check-enabled", Kind::kAcceptedBool, "false", kPeers},
+    {"snapshot-catchup-entries", Kind::kAccepted, "5000", "of the Raft log; there is none"},
+    {"compaction-sleep-interval", Kind::kAccepted, "10ms", "compaction paces itself"},
+    {"warning-apply-duration", Kind::kAccepted, "100ms", "for etcd's log"},
+    {"warning-unary-request-duration", Kind::kAccepted, "300ms", "for etcd's log"},
+    {"experimental-warning-unary-request-duration", Kind::kAccepted, "300ms", "for etcd's log"},
+    {"bootstrap-defrag-threshold-megabytes", Kind::kAccepted, "0", "there is nothing to defragment"},
+    {"experimental-bootstrap-defrag-threshold-megabytes", Kind::kAccepted, "0", "there is nothing to defragment"},
+    {"experimental-stop-grpc-service-on-defrag", Kind::kAcceptedBool, "false", "there is nothing to defragment"},
+    {"experimental-txn-mode-write-with-shared-buffer", Kind::kAcceptedBool, "true", "of bbolt"},
+    {"memory-mlock", Kind::kAcceptedBool, "false", "of bbolt"},
+    {"experimental-memory-mlock", Kind::kAcceptedBool, "false", "of bbolt"},
+    {"log-rotation-config-json", Kind::kAccepted, "", "log lines go to stderr"},
+    {"self-signed-cert-validity", Kind::kAccepted, "1", "of --auto-tls"},
+    {"discovery-dial-timeout", Kind::kAccepted, "2s", kPeers},
+    {"discovery-request-timeout", Kind::kAccepted, "5s", kPeers},
+    {"discovery-keepalive-time", Kind::kAccepted, "2s", kPeers},
+    {"discovery-keepalive-timeout", Kind::kAccepted, "6s", kPeers},
+    {"discovery-insecure-transport", Kind::kAcceptedBool, "true", kPeers},
+    {"discovery-insecure-skip-tls-verify", Kind::kAcceptedBool, "false", kPeers},
+    {"proxy-failure-wait", Kind::kAccepted, "5000", "of the v2 proxy"},
+    {"proxy-refresh-interval", Kind::kAccepted, "30000", "of the v2 proxy"},
+    {"proxy-dial-timeout", Kind::kAccepted, "1000", "of the v2 proxy"},
+    {"proxy-write-timeout", Kind::kAccepted, "5000", "of the v2 proxy"},
+    {"proxy-read-timeout", Kind::kAccepted, "0", "of the v2 proxy"},
+    {"force-new-cluster", Kind::kAcceptedBool, "false", "a single node is one already"},
+    {"tls-max-version", Kind::kAccepted, "", "TLS 1.2 and 1.3 are spoken"},
     // Refused when asked for.
+    {"tls-min-version", Kind::kRefused, "TLS1.2", "TLS 1.2 and 1.3 are spoken"},
+    {"discovery-token", Kind::kRefused, "", kOneNode},
+    {"discovery-endpoints", Kind::kRefused, "", kOneNode},
+    {"enable-distributed-tracing", Kind::kRefusedBool, "false", "no traces are sent"},
+    {"experimental-enable-distributed-tracing", Kind::kRefusedBool, "false", "no traces are sent"},
     {"wal-dir", Kind::kRefused, "", "the log lies in the data directory"},
     {"unsafe-no-fsync", Kind::kRefusedBool, "false", "an acknowledged write is always on disk"},
-    {"force-new-cluster", Kind::kRefusedBool, "false", kOneNode},
     {"discovery", Kind::kRefused, "", kOneNode},
     {"discovery-srv", Kind::kRefused, "", kOneNode},
     {"discovery-proxy", Kind::kRefused, "", kOneNode},
@@ -112,6 +164,7 @@ constexpr Flag kFlags[] = {
     {"experimental-enable-v2v3", Kind::kRefused, "", "there is no v2 API"},
     {"auto-tls", Kind::kRefusedBool, "false", "give --cert-file and --key-file: self-signed certificates prove nothing"},
     {"client-crl-file", Kind::kRefused, "", "revocation lists are not looked at"},
+    {"client-cert-allowed-cn", Kind::kRefused, "", "the name in a client's certificate is not compared"},
     {"client-cert-allowed-hostname", Kind::kRefused, "", "the name in a client's certificate is not compared"},
     {"cipher-suites", Kind::kRefused, "", "OpenSSL's secure defaults are used"},
 };
@@ -194,6 +247,8 @@ Result<void> read_yaml_map(const YAML::Node& node, std::string_view prefix, Sett
       if (auto read = read_yaml_map(item.second, inner, settings); !read) return read;
       continue;
     }
+    // In the file's sections these have names of their own.
+    if (key == "allowed-cn" || key == "allowed-hostname") key = prefix.empty() ? "client-cert-" + key : "cert-" + key;
     const Flag* flag = find_flag(std::string(prefix) + key);
     if (flag == nullptr) return fail(Code::kBadRequest, "config file: unknown setting {}{}", prefix, key);
     std::string value;
@@ -282,7 +337,12 @@ class Interpreter {
     out.name = text("name");
     out.data_dir = text("data-dir").empty() ? out.name + ".etcd" : text("data-dir");
     urls("listen-client-urls", out.listen_client_urls);
+    std::vector<Url> http_urls;
+    urls("listen-client-http-urls", http_urls);
+    out.listen_client_urls.insert(out.listen_client_urls.end(), http_urls.begin(), http_urls.end());
     urls("listen-metrics-urls", out.listen_metrics_urls);
+    out.cors = split(text("cors"));
+    out.host_whitelist = split(text("host-whitelist"));
     out.advertise_client_urls = split(text("advertise-client-urls"));
     out.initial_advertise_peer_urls = split(text("initial-advertise-peer-urls"));
     number("quota-backend-bytes", out.quota_bytes, INT64_MIN, INT64_MAX);
@@ -391,6 +451,8 @@ Result<Url> parse_url(std::string_view text) {
     url.tls = true;
     rest.remove_prefix(8);
   } else {
+    if (rest.starts_with("unix://") || rest.starts_with("unixs://"))
+      return fail(Code::kBadRequest, "unix sockets are not served, use http://127.0.0.1:PORT: {}", text);
     return fail(Code::kBadRequest, "URL scheme must be http or https: {}", text);
   }
   if (rest.ends_with("/")) rest.remove_suffix(1);

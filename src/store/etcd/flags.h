@@ -39,6 +39,7 @@ struct StandaloneOptions {
   int64_t compaction_revisions = 0;
   std::string cert_file, key_file, trusted_ca_file;
   bool client_cert_auth = false;
+  std::vector<std::string> cors = {"*"}, host_whitelist = {"*"};
   int bcrypt_cost = 10;
   auth::TokenSpec token;
   Duration simple_token_ttl = std::chrono::seconds(300), jwt_ttl = std::chrono::minutes(5);

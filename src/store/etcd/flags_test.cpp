@@ -1,6 +1,8 @@
 // Expected values: etcd's own defaults and syntax (etcd server/etcdmain/help.go, embed/config.go).
 #include "store/etcd/flags.h"
 
+#include <map>
+
 #include <gtest/gtest.h>
 
 namespace rs::store::etcd {
@@ -39,6 +41,61 @@ TEST(FlagsTest, RefusesWithTheReason) {
   EXPECT_EQ(parse_options({"--nonsense"}, no_environment).error().message, "flag provided but not defined: -nonsense");
   EXPECT_FALSE(parse_options({"--listen-client-urls", "https://127.0.0.1:1"}, no_environment).has_value());
   EXPECT_FALSE(parse_options({"--listen-client-urls", "ftp://127.0.0.1:1"}, no_environment).has_value());
+}
+
+// What `etcd --help` of 3.4.23 lists, and what 3.6 added (server/etcdmain/config.go), is known: it works, does nothing on a
+// single node, or is refused with the reason.
+TEST(FlagsTest, EveryFlagOfEtcdIsKnown) {
+  for (const char* flag :
+       {"name", "data-dir", "wal-dir", "snapshot-count", "heartbeat-interval", "election-timeout", "listen-peer-urls",
+        "listen-client-urls", "listen-client-http-urls", "max-snapshots", "max-wals", "quota-backend-bytes",
+        "backend-bbolt-freelist-type", "backend-batch-interval", "backend-batch-limit", "max-txn-ops", "max-request-bytes",
+        "max-concurrent-streams", "grpc-keepalive-min-time", "grpc-keepalive-interval", "grpc-keepalive-timeout",
+        "socket-reuse-port", "socket-reuse-address", "raft-read-timeout", "raft-write-timeout",
+        "initial-advertise-peer-urls", "initial-cluster", "initial-cluster-state", "initial-cluster-token",
+        "advertise-client-urls", "discovery", "discovery-fallback", "discovery-proxy", "discovery-srv", "discovery-srv-name",
+        "discovery-token", "discovery-endpoints", "strict-reconfig-check", "pre-vote", "auto-compaction-retention",
+        "auto-compaction-mode", "v2-deprecation", "cert-file", "key-file", "client-cert-auth", "client-cert-file",
+        "client-key-file", "client-crl-file", "client-cert-allowed-hostname", "trusted-ca-file", "auto-tls",
+        "peer-cert-file", "peer-key-file", "peer-client-cert-auth", "peer-trusted-ca-file", "peer-cert-allowed-cn",
+        "peer-cert-allowed-hostname", "peer-auto-tls", "peer-crl-file", "peer-skip-client-san-verification",
+        "self-signed-cert-validity", "cipher-suites", "cors", "host-whitelist", "tls-min-version", "tls-max-version",
+        "auth-token", "bcrypt-cost", "auth-token-ttl", "enable-pprof", "metrics", "listen-metrics-urls", "logger",
+        "log-outputs", "log-level", "log-format", "enable-log-rotation", "log-rotation-config-json",
+        "enable-distributed-tracing", "initial-corrupt-check", "corrupt-check-time", "compact-hash-check-time",
+        "compaction-batch-limit", "compaction-sleep-interval", "downgrade-check-time", "snapshot-catchup-entries",
+        "warning-apply-duration", "warning-unary-request-duration", "watch-progress-notify-interval", "max-learners",
+        "memory-mlock", "bootstrap-defrag-threshold-megabytes", "feature-gates", "unsafe-no-fsync", "force-new-cluster",
+        "proxy", "proxy-failure-wait", "proxy-refresh-interval", "proxy-dial-timeout", "proxy-write-timeout",
+        "proxy-read-timeout", "enable-v2", "enable-grpc-gateway", "experimental-initial-corrupt-check",
+        "experimental-corrupt-check-time", "experimental-enable-v2v3", "experimental-enable-lease-checkpoint",
+        "experimental-compaction-batch-limit", "experimental-peer-skip-client-san-verification",
+        "experimental-watch-progress-notify-interval", "experimental-warning-apply-duration", "config-file", "version",
+        "help"}) {
+    auto parsed = parse_options({std::string("--") + flag + "=certainly wrong"}, no_environment);
+    if (!parsed) EXPECT_EQ(parsed.error().message.find("not defined"), std::string::npos) << flag;
+  }
+}
+
+// Debian's etcd.service, and what Compose files of etcd set.
+TEST(FlagsTest, AUnitFilesEnvironmentIsUnderstood) {
+  const std::map<std::string, std::string> environment = {
+      {"ETCD_NAME", "host-1"}, {"ETCD_DATA_DIR", "/var/lib/etcd/default"},
+      {"ETCD_LISTEN_CLIENT_URLS", "http://0.0.0.0:2379,http://[::1]:4001"},
+      {"ETCD_ADVERTISE_CLIENT_URLS", "http://etcd:2379"}, {"ETCD_INITIAL_CLUSTER", "host-1=http://etcd:2380"},
+      {"ETCD_INITIAL_CLUSTER_STATE", "new"}, {"ETCD_AUTO_COMPACTION_RETENTION", "1"}, {"ETCD_CORS", "http://a,http://b"},
+      {"ETCD_UNSUPPORTED_ARCH", "arm64"}, {"ETCDCTL_API", "3"}};
+  auto options = parse_options({}, [&](const char* name) -> const char* {
+    auto it = environment.find(name);
+    return it == environment.end() ? nullptr : it->second.c_str();
+  });
+  ASSERT_TRUE(options.has_value()) << options.error().message;
+  EXPECT_EQ(options->name, "host-1");
+  ASSERT_EQ(options->listen_client_urls.size(), 2u);
+  EXPECT_EQ(options->listen_client_urls[0].host, "0.0.0.0");
+  EXPECT_EQ(options->listen_client_urls[1].host, "::1");
+  EXPECT_EQ(options->compaction_period, std::chrono::hours(1));
+  EXPECT_EQ(options->cors, (std::vector<std::string>{"http://a", "http://b"}));
 }
 
 TEST(FlagsTest, TokensAndPasswords) {

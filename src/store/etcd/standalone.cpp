@@ -2,7 +2,12 @@
 
 #include <malloc.h>
 
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -37,6 +42,11 @@ Standalone::Standalone(async::Loop& loop, StandaloneOptions options)
 Standalone::~Standalone() = default;
 
 awaitable<Result<void>> Standalone::start() {
+  if (std::error_code ignored; std::filesystem::exists(std::filesystem::path(options_.data_dir) / "member", ignored))
+    co_return fail(Code::kFailedPrecondition,
+                   "{0} holds etcd's own data. Take it over with: roadstead store snapshot restore {0}/member/snap/db "
+                   "--skip-hash-check --data-dir NEW, then start with --data-dir NEW",
+                   options_.data_dir);
   auto store = co_await Embedded::open(loop_, {.directory = options_.data_dir, .quota_bytes = options_.quota_bytes,
                                                .metrics = &metrics_});
   if (!store) co_return fail(store.error());
@@ -49,6 +59,8 @@ awaitable<Result<void>> Standalone::start() {
   etcd.max_txn_ops = options_.max_txn_ops;
   etcd.progress_notify_interval = options_.progress_notify_interval;
   etcd.metrics = &metrics_;
+  etcd.cors = options_.cors;
+  etcd.host_whitelist = options_.host_whitelist;
   etcd.scratch_directory = options_.data_dir;
   etcd.guard = {.bcrypt_cost = options_.bcrypt_cost, .client_cert_auth = options_.client_cert_auth};
   auto tokens = make_tokens();
@@ -214,6 +226,24 @@ awaitable<void> Standalone::compact_by_revision() {
 
 namespace {
 
+// Tells the service manager, when there is one (sd_notify(3): a datagram to $NOTIFY_SOCKET).
+void notify(std::string_view state) {
+  const char* path = ::getenv("NOTIFY_SOCKET");
+  if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string_view name(path);
+  if (name.size() >= sizeof address.sun_path) return;
+  std::copy(name.begin(), name.end(), address.sun_path);
+  if (name[0] == '@') address.sun_path[0] = 0;
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  const auto length = socklen_t(offsetof(sockaddr_un, sun_path) + name.size());
+  if (::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), length) < 0)
+    log::warning("store", "the service manager was not told", {{"state", state}, {"why", std::strerror(errno)}});
+  ::close(fd);
+}
+
 awaitable<void> serve(async::SystemLoop& loop, StandaloneOptions options, int& status) {
   Standalone server(loop, std::move(options));
   auto started = co_await server.start();
@@ -223,8 +253,10 @@ awaitable<void> serve(async::SystemLoop& loop, StandaloneOptions options, int& s
     loop.stop();
     co_return;
   }
+  notify("READY=1");
   boost::asio::signal_set signals(loop.context(), SIGINT, SIGTERM);
   int signal = co_await signals.async_wait(boost::asio::use_awaitable);
+  notify("STOPPING=1");
   log::info("store", "stopping", {{"signal", signal}});
   co_await server.stop();
   loop.stop();
