@@ -253,8 +253,8 @@ awaitable<void> serve(async::SystemLoop& loop, StandaloneOptions options, int& s
     loop.stop();
     co_return;
   }
-  notify("READY=1");
   boost::asio::signal_set signals(loop.context(), SIGINT, SIGTERM);
+  notify("READY=1");
   int signal = co_await signals.async_wait(boost::asio::use_awaitable);
   notify("STOPPING=1");
   log::info("store", "stopping", {{"signal", signal}});
