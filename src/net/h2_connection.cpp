@@ -160,7 +160,8 @@ struct Connection::Callbacks {
       case NGHTTP2_PING:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) break;
         if (c.owner_ && !c.owner_->ping_allowed()) c.go_away(NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings");
-        c.glitch(c.oddities_, kOdditiesPerSecond);
+        // grpc-go measures the way with one ping after data came: as many as there are answers, or requests.
+        if (!std::exchange(c.sent_since_ping_, false)) c.glitch(c.oddities_, kOdditiesPerSecond);
         break;
       case NGHTTP2_SETTINGS:
       case NGHTTP2_PRIORITY:
@@ -206,7 +207,8 @@ struct Connection::Callbacks {
     if (frame->hd.type == NGHTTP2_RST_STREAM && frame->rst_stream.error_code != NGHTTP2_NO_ERROR &&
         frame->rst_stream.error_code != NGHTTP2_REFUSED_STREAM)
       self(user).count_reset(frame->hd.stream_id);
-    if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) self(user).sent_ = true;
+    if (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)
+      self(user).sent_ = self(user).sent_since_ping_ = true;
     // The answer is complete before the request: what the client still sends has no reader (RFC 9113 8.1).
     if (!self(user).settings_.server || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 ||
         (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA))

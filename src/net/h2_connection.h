@@ -135,7 +135,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   nghttp2_session* session_ = nullptr;
   std::unordered_map<int32_t, std::shared_ptr<Exchange>> exchanges_;
   async::Event wake_, written_;
-  bool waiting_ = false, sent_ = false, over_ = false, going_away_ = false, close_when_sent_ = false;
+  bool waiting_ = false, sent_ = false, sent_since_ping_ = false, over_ = false, going_away_ = false, close_when_sent_ = false;
   std::string output_;
   std::vector<Piece> pieces_;
   size_t output_bytes_ = 0, unsent_ = 0;

@@ -384,7 +384,7 @@ Result<Embedded::Hash> EmbeddedStore::hash_kv(Revision revision) {
     if (record.main <= compacted) {
       const mvcc::KeyEntry* entry = machine_.index().find(record.key);
       const mvcc::Version* seen = entry == nullptr ? nullptr : entry->at(compacted);
-      if (seen == nullptr || seen->main != record.main) return true;
+      if (seen == nullptr || seen->main != record.main || seen->sub != record.sub) return true;
     }
     std::string text = mvcc::record_key('i', record.main, record.sub);
     text.append(record.key);

@@ -17,6 +17,12 @@ Error malformed() {
   return {Code::kInternalError, "grpc: error unmarshalling request: the message is not valid protobuf"};
 }
 
+// Enumerations are 32 bits of the varint; what the API does not name becomes one more than its last.
+template <class T>
+T enum_of(uint64_t value, uint32_t last) {
+  return T(std::min(uint32_t(value), last + 1));
+}
+
 Result<void> read_range(std::string_view message, RangeRequest& out) {
   Reader in(message);
   uint64_t order = 0, target = 0;
@@ -40,8 +46,8 @@ Result<void> read_range(std::string_view message, RangeRequest& out) {
   }
   if (!in.ok()) return fail(malformed());
   // mvcc::check() refuses what is not of the enumeration, in its turn.
-  out.order = RangeRequest::Order(std::min<uint64_t>(order, 3));
-  out.target = RangeRequest::Target(std::min<uint64_t>(target, 5));
+  out.order = enum_of<RangeRequest::Order>(order, 2);
+  out.target = enum_of<RangeRequest::Target>(target, 4);
   return {};
 }
 
@@ -82,8 +88,8 @@ Result<void> read_compare(std::string_view message, Compare& out) {
   uint32_t given = 0;
   while (in.next()) {
     switch (in.field()) {
-      case 1: result = in.number(); break;
-      case 2: target = in.number(); break;
+      case 1: result = uint32_t(in.number()); break;
+      case 2: target = uint32_t(in.number()); break;
       case 3: out.key = in.text(); break;
       case 4: case 5: case 6: case 8:
         given = in.field();

@@ -150,9 +150,9 @@ void WatchStream::create(WatchMessage message) {
     return refuse(refusal_text(*refused));
   int64_t id = message.watch_id;
   if (id == 0) {
-    while (watchers_.contains(next_id_)) ++next_id_;
+    while (taken(next_id_)) ++next_id_;
     id = next_id_++;
-  } else if (watchers_.contains(id)) {
+  } else if (taken(id)) {
     return refuse("mvcc: duplicate watch ID provided on the WatchStream");
   }
   answer.watch_id = id;
@@ -172,10 +172,12 @@ void WatchStream::create(WatchMessage message) {
 }
 
 void WatchStream::cancel(int64_t id) {
-  auto it = watchers_.find(id);
-  if (it == watchers_.end()) return;
-  service_.store_.hub().remove(it->second.watcher);
-  watchers_.erase(it);
+  if (auto it = watchers_.find(id); it != watchers_.end()) {
+    service_.store_.hub().remove(it->second.watcher);
+    watchers_.erase(it);
+  } else if (compacted_.erase(id) == 0) {
+    return;
+  }
   push(WatchAnswer{.revision = service_.store_.revision(), .watch_id = id, .canceled = true});
 }
 
@@ -231,8 +233,9 @@ void WatchStream::push_fragments(const WatchAnswer& answer, std::span<mvcc::Even
 void WatchStream::ended(mvcc::Watcher& watcher, const Error& error) {
   WatchAnswer answer{.revision = service_.store_.revision(), .watch_id = watcher.tag, .canceled = true};
   if (error.code == Code::kOutOfRange) {
+    answer.revision = 0;  // as etcd's: only this answer has none
     answer.compact_revision = service_.store_.machine().compacted();
-    answer.revision = 0;  // as etcd's
+    if (compacted_.size() < kCompactedIdsMax) compacted_.insert(watcher.tag);
   } else {
     answer.cancel_reason = error.message;
   }

@@ -7,6 +7,7 @@
 
 #include <deque>
 #include <map>
+#include <set>
 
 #include "async/event.h"
 #include "store/etcd/service.h"
@@ -49,6 +50,10 @@ class WatchStream final : public mvcc::WatchSink {
   net::grpc::ServerStream& stream_;
   std::map<int64_t, Entry> watchers_;
   int64_t next_id_ = 0;
+  // Ids of watchers that a compaction ended: as in etcd, taken until the client cancels them too.
+  static constexpr size_t kCompactedIdsMax = 10'000;
+  std::set<int64_t> compacted_;
+  bool taken(int64_t id) const { return watchers_.contains(id) || compacted_.contains(id); }
   std::deque<std::shared_ptr<const std::string>> queue_;  // framed, cut anywhere
   std::string open_;                                      // what follows it
   size_t queued_bytes_ = 0;                               // of both

@@ -98,6 +98,7 @@ class Reader {
         type_ = 2;
         return true;
       }
+      case 3: return group();
       case 5: return fixed(4);
       default: return ok_ = false;
     }
@@ -115,6 +116,32 @@ class Reader {
 
  private:
   bool varint(uint64_t& value) { return read_varint(in_, value); }
+  // Groups are of proto2: nobody asks for one, so it is skipped with all that is in it.
+  bool group() {
+    for (size_t depth = 1; depth > 0;) {
+      uint64_t key, value;
+      if (!varint(key)) return ok_ = false;
+      size_t skip = 0;
+      switch (key & 7) {
+        case 0:
+          if (!varint(value)) return ok_ = false;
+          break;
+        case 1: skip = 8; break;
+        case 2:
+          if (!varint(value) || value > in_.size()) return ok_ = false;
+          skip = size_t(value);
+          break;
+        case 3: ++depth; break;
+        case 4: --depth; break;
+        case 5: skip = 4; break;
+        default: return ok_ = false;
+      }
+      if (skip > in_.size()) return ok_ = false;
+      in_.remove_prefix(skip);
+    }
+    type_ = 3;
+    return true;
+  }
   bool fixed(size_t bytes) {
     if (in_.size() < bytes) return ok_ = false;
     in_.remove_prefix(bytes);

@@ -102,7 +102,9 @@ Result<RangeResponse> Machine::range_at(const RangeRequest& request, Revision cu
     out.count = count_at(range, at);
     return out;
   }
-  size_t want = natural && request.limit > 0 ? size_t(request.limit) + 1 : SIZE_MAX;
+  // etcd looks at all keys only when an order is asked for: a target alone sorts the first of them by key.
+  bool first_keys_only = natural || (request.order == RangeRequest::Order::kNone && !filtered(request));
+  size_t want = first_keys_only && request.limit > 0 ? size_t(request.limit) + 1 : SIZE_MAX;
   std::vector<Candidate> found;
   int64_t seen = 0;
   bool all = true;
@@ -211,9 +213,19 @@ Result<void> Machine::choose(const TxnRequest& request, Revision at, std::vector
   return {};
 }
 
+Result<void> Machine::check_revision_in_txn(const RangeRequest& request, Revision current) const {
+  if (request.revision == 0) return {};
+  if (request.revision > current) return fail(errors::future_revision());
+  if (request.revision < compacted_) return fail(errors::compacted());
+  return {};
+}
+
 Result<TxnResponse> Machine::read_txn(const TxnRequest& request) const {
   std::vector<bool> path;
   if (auto chosen = choose(request, durable_, path); !chosen) return fail(chosen.error());
+  for (const Op& op : path[0] ? request.success : request.failure) {
+    if (auto checked = check_revision_in_txn(std::get<RangeRequest>(op), durable_); !checked) return fail(checked.error());
+  }
   const uint64_t before = counters_.operations();
   TxnResponse out{durable_, path[0], {}};
   for (const Op& op : path[0] ? request.success : request.failure) {
@@ -281,6 +293,12 @@ constexpr size_t kSliceBytes = 4 << 20;
 }
 
 const std::shared_ptr<const Event>& Machine::with_previous(EventSlot& slot) const {
+  // What was before the compacted revision cannot be read any more, though history may still hold it.
+  if (slot.event->kv.mod_revision <= compacted_) {
+    slot.with_previous = slot.event;
+    slot.wire_with_previous.reset();
+    return slot.with_previous;
+  }
   if (slot.with_previous != nullptr) return slot.with_previous;
   const Event& event = *slot.event;
   const KeyEntry* entry = slot.previous.main == 0 ? nullptr : index_.find(event.kv.key);
@@ -327,7 +345,9 @@ Result<Machine::Slice> Machine::read_history(Revision from, KeyRange range, size
     bytes_read += bytes->size();
     event->kv.value = std::move(*bytes);
     EventSlot slot{std::move(event), {}, nullptr, nullptr, nullptr};
-    if (const KeyEntry* entry = index_.find(record.key)) {
+    // Nothing is before a key that was created, even when the same transaction deleted it first.
+    const bool created = !record.tombstone && record.create == record.main;
+    if (const KeyEntry* entry = created ? nullptr : index_.find(record.key)) {
       for (size_t i = entry->versions.size(); i-- > 0;) {
         if (entry->versions[i].main >= record.main) continue;
         if (!entry->versions[i].tombstone) slot.previous = entry->versions[i];

@@ -102,6 +102,8 @@ class Machine {
   };
 
   Result<RangeResponse> range_at(const RangeRequest& request, Revision current) const;
+  // A transaction takes a negative revision for one that was compacted, where a range of its own takes it for 0.
+  Result<void> check_revision_in_txn(const RangeRequest& request, Revision current) const;
   int64_t count_at(KeyRange range, Revision revision) const;
   void attach_all();
   Result<std::string> value(const Version& version) const;

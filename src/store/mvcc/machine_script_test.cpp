@@ -218,7 +218,7 @@ TEST_P(MachineScriptTest, AnswersAsWritten) {
   if (std::getenv("RS_REWRITE") != nullptr && actual_file != expected_file) std::ofstream(path) << actual_file;
 }
 
-INSTANTIATE_TEST_SUITE_P(Scripts, MachineScriptTest, ::testing::Values("kv.txt", "txn.txt", "compaction.txt", "lease.txt"),
+INSTANTIATE_TEST_SUITE_P(Scripts, MachineScriptTest, ::testing::Values("kv.txt", "txn.txt", "compaction.txt", "lease.txt", "etcd_details.txt"),
                          [](const auto& info) { return info.param.substr(0, info.param.find('.')); });
 
 }  // namespace

@@ -55,12 +55,13 @@ Result<void> check_structure(const TxnRequest& request, size_t max_ops, size_t& 
 
 // Views into the request.
 struct Touched {
-  std::set<std::string_view> puts;
+  std::set<std::string_view> puts, keeping;  // keeping: of those, what puts need the key's value or lease of before
   std::vector<KeyRange> deletes;
 
+  // etcd takes the end "\0" for the letter that it is here: a delete of everything from a key on collides with no put.
   bool deleted(std::string_view key) const {
     for (const KeyRange& range : deletes) {
-      if (range.contains(key)) return true;
+      if (!range.unbounded() && range.contains(key)) return true;
     }
     return false;
   }
@@ -79,14 +80,15 @@ Result<Touched> check_paths(const std::vector<Op>& ops) {
     if (!success) return fail(success.error());
     auto failure = check_paths((*txn)->failure);
     if (!failure) return fail(failure.error());
-    for (std::string_view key : success->puts) {
-      if (all.puts.contains(key) || all.deleted(key)) return fail(errors::duplicate_key());
-    }
-    for (std::string_view key : failure->puts) {
-      if (all.puts.contains(key) || all.deleted(key)) return fail(errors::duplicate_key());
+    // Only one of the branches is taken: they may put the same key, or one may delete what the other puts.
+    for (Touched* branch : {&*success, &*failure}) {
+      for (std::string_view key : branch->puts) {
+        if (all.puts.contains(key) || all.deleted(key)) return fail(errors::duplicate_key());
+      }
     }
     for (Touched* branch : {&*success, &*failure}) {
       all.puts.merge(branch->puts);
+      all.keeping.merge(branch->keeping);
       all.deletes.insert(all.deletes.end(), branch->deletes.begin(), branch->deletes.end());
     }
   }
@@ -94,6 +96,12 @@ Result<Touched> check_paths(const std::vector<Op>& ops) {
     auto* put = std::get_if<PutRequest>(&op);
     if (put == nullptr) continue;
     if (all.deleted(put->key) || !all.puts.insert(put->key).second) return fail(errors::duplicate_key());
+    if (put->ignore_value || put->ignore_lease) all.keeping.insert(put->key);
+  }
+  for (const KeyRange& range : all.deletes) {
+    // etcd accepts this, and ends when there is nothing left to keep.
+    if (range.unbounded() && !all.keeping.empty() && *all.keeping.rbegin() >= range.key)
+      return fail(errors::duplicate_key());
   }
   return all;
 }

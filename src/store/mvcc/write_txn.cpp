@@ -16,16 +16,20 @@ class WriteTxn {
   // Where reads inside the transaction look.
   Revision current() const { return commit_.slots.empty() ? begin_ : begin_ + 1; }
 
-  Result<void> check(const PutRequest& request) const {
-    if (request.ignore_value || request.ignore_lease) {
-      const KeyEntry* entry = m_.index_.find(request.key);
-      if (entry == nullptr || !entry->live()) return fail(errors::key_not_found());
-    }
-    if (request.lease != 0) {
-      const Lease* lease = m_.lessor_.find(request.lease);
-      if (lease == nullptr) return fail(errors::lease_not_found());
-    }
+  Result<void> check_lease(const PutRequest& request) const {
+    if (request.lease != 0 && m_.lessor_.find(request.lease) == nullptr) return fail(errors::lease_not_found());
     return {};
+  }
+  Result<void> check_previous(const PutRequest& request) const {
+    if (!request.ignore_value && !request.ignore_lease) return {};
+    const KeyEntry* entry = m_.index_.find(request.key);
+    if (entry == nullptr || !entry->live()) return fail(errors::key_not_found());
+    return {};
+  }
+  // The order of these two is etcd's inside a transaction; a put of its own is asked for its lease first.
+  Result<void> check(const PutRequest& request) const {
+    if (auto checked = check_previous(request); !checked) return checked;
+    return check_lease(request);
   }
 
   Result<PutResponse> put(const PutRequest& request) {
@@ -84,9 +88,11 @@ class WriteTxn {
   Result<TxnResponse> run(const TxnRequest& request) {
     std::vector<bool> path;
     if (auto chosen = m_.choose(request, begin_, path); !chosen) return fail(chosen.error());
+    for (Checked what : {Checked::kPuts, Checked::kRanges}) {
+      auto from = path.cbegin();
+      if (auto checked = check_path(request, from, what); !checked) return fail(checked.error());
+    }
     auto position = path.cbegin();
-    if (auto checked = check_path(request, position); !checked) return fail(checked.error());
-    position = path.cbegin();
     const uint64_t before = m_.counters_.operations();
     auto out = apply(request, position);
     m_.counters_.txns += m_.counters_.operations() - before > 1;
@@ -129,8 +135,9 @@ class WriteTxn {
   void erase(const KeyEntry& entry) {
     ++m_.counters_.deletes;
     EventSlot slot;
-    slot.previous = entry.latest();
-    if (slot.previous.lease != 0) m_.lessor_.detach(slot.previous.lease, entry.key);
+    if (entry.latest().lease != 0) m_.lessor_.detach(entry.latest().lease, entry.key);
+    // Of watchers: what was there before the transaction, which may have put the key itself.
+    if (const Version* before = entry.at(begin_)) slot.previous = *before;
     auto event = std::make_shared<Event>();
     event->type = Event::Type::kDelete;
     event->kv.key = entry.key;
@@ -138,16 +145,19 @@ class WriteTxn {
     change(std::move(slot), std::move(event), -1);
   }
 
-  Result<void> check_path(const TxnRequest& request, std::vector<bool>::const_iterator& position) const {
+  // Of the chosen path only: every put first, then every range, as etcd's checkRequests goes twice.
+  enum class Checked { kPuts, kRanges };
+  Result<void> check_path(const TxnRequest& request, std::vector<bool>::const_iterator& position, Checked what) const {
     for (const Op& op : *position++ ? request.success : request.failure) {
+      Result<void> checked;
       if (auto* nested = std::get_if<std::shared_ptr<const TxnRequest>>(&op)) {
-        if (auto checked = check_path(**nested, position); !checked) return checked;
-      } else if (auto* put = std::get_if<PutRequest>(&op)) {
-        if (auto checked = check(*put); !checked) return checked;
-      } else if (auto* range = std::get_if<RangeRequest>(&op); range != nullptr && range->revision != 0) {
-        if (range->revision > begin_) return fail(errors::future_revision());
-        if (range->revision < m_.compacted_) return fail(errors::compacted());
+        checked = check_path(**nested, position, what);
+      } else if (auto* put = std::get_if<PutRequest>(&op); put != nullptr && what == Checked::kPuts) {
+        checked = check(*put);
+      } else if (auto* range = std::get_if<RangeRequest>(&op); range != nullptr && what == Checked::kRanges) {
+        checked = m_.check_revision_in_txn(*range, begin_);
       }
+      if (!checked) return checked;
     }
     return {};
   }
@@ -190,7 +200,8 @@ class WriteTxn {
 
 Result<PutResponse> Machine::put(const PutRequest& request, engine::Batch& batch) {
   WriteTxn txn(*this, batch);
-  if (auto checked = txn.check(request); !checked) return fail(checked.error());
+  if (auto checked = txn.check_lease(request); !checked) return fail(checked.error());
+  if (auto checked = txn.check_previous(request); !checked) return fail(checked.error());
   auto out = txn.put(request);
   if (out) txn.finish();
   return out;

@@ -1,0 +1,53 @@
+#include "session.h"
+
+namespace rs::store::differential {
+namespace {
+constexpr auto kTimeout = std::chrono::seconds(30);
+}  // namespace
+
+Session::Session(async::Loop& loop, Server& server)
+    : loop_(loop), server_(server), network_(loop), client_(loop, network_, server.address(), {}) {}
+
+awaitable<Answer> Session::call(const Operation& operation) {
+  Answer out;
+  auto body = co_await client_.call(operation.method, operation.request, {}, kTimeout, &out.status);
+  if (body) out.body = std::move(*body);
+  co_return out;
+}
+
+awaitable<void> Session::call_into(const Operation& operation, Answer& answer) {
+  answer = co_await call(operation);
+}
+
+awaitable<void> Session::run(std::span<const Operation> operations, std::span<Answer> answers) {
+  async::TaskGroup together(loop_);
+  for (size_t i = 0; i < operations.size(); ++i) {
+    if ((operations[i].oddities & kOnlyOurs) != 0) continue;
+    if (!operations[i].changes) {
+      together.spawn("read", call_into(operations[i], answers[i]));
+      continue;
+    }
+    if (together.size() > 0) co_await together.join();
+    answers[i] = co_await call(operations[i]);
+  }
+  co_await together.join();
+}
+
+awaitable<Answers> run_both(async::Loop& loop, Session& etcd, Session& ours,
+                            std::span<const Operation> operations) {
+  Answers out;
+  out.etcd.resize(operations.size());
+  out.ours.resize(operations.size());
+  async::TaskGroup both(loop);
+  both.spawn("etcd", etcd.run(operations, out.etcd));
+  both.spawn("ours", ours.run(operations, out.ours));
+  co_await both.join();
+  for (size_t i = 0; i < operations.size(); ++i) {
+    if ((operations[i].oddities & kOnlyOurs) == 0) continue;
+    out.etcd[i] = co_await ours.call(operations[i]);
+    out.ours[i] = co_await ours.call(operations[i]);
+  }
+  co_return out;
+}
+
+}  // namespace rs::store::differential
