@@ -18,24 +18,28 @@ class Run {
  public:
   Run(async::Loop& loop, Server& etcd, Server& ours, RunOptions options, RunReport& report)
       : loop_(loop),
-        etcd_(loop, etcd),
-        ours_(loop, ours),
+        etcd_server_(etcd),
+        ours_server_(ours),
         options_(options),
         generator_(options.seed, options.generator),
-        watchers_(loop, etcd_, ours_, kStreams),
-        report_(report) {}
+        report_(report) {
+    connect();
+  }
 
   awaitable<void> go() {
-    if (auto opened = co_await watchers_.open(); !opened) {
+    if (auto opened = co_await watchers_->open(); !opened) {
       report_.differences.push_back("no watch stream: " + opened.error().message);
       co_return;
     }
     while (report_.operations < options_.operations && report_.differences.empty()) {
       if (generator_.random().below(kBatchesPerWatch) == 0 && co_await settle()) {
         bool history = generator_.random().below(kBatchesPerHistory / kBatchesPerWatch) == 0;
-        for (int i = history ? 6 : 1; i > 0; --i) co_await watchers_.act(generator_, history);
-        report_.watchers_max = std::max(report_.watchers_max, watchers_.live());
+        for (int i = history ? 6 : 1; i > 0; --i) co_await watchers_->act(generator_, history);
+        report_.watchers_max = std::max(report_.watchers_max, watchers_->live());
       }
+      if (options_.restart && !restarted_ && report_.operations >= options_.operations / 2 &&
+          co_await settle())
+        co_await restart();
       std::vector<Operation> batch;
       if (generator_.random().below(kBatchesPerCompaction) == 0) {
         // Watchers are at rest when a compaction comes: what they miss by it does not depend on who
@@ -43,16 +47,41 @@ class Run {
         if (co_await settle()) batch.push_back(generator_.compaction());
       }
       while (batch.size() < kBatch) batch.push_back(generator_.next());
+      if (restarted_) {
+        for (Operation& operation : batch) operation.oddities |= kAfterRestart;
+      }
       co_await run(batch);
     }
     if (report_.differences.empty()) co_await settle();
-    co_await watchers_.close();
-    report_.events = watchers_.events();
+    co_await watchers_->close();
+    report_.events += watchers_->events();
   }
 
  private:
+  void connect() {
+    etcd_.emplace(loop_, etcd_server_);
+    ours_.emplace(loop_, ours_server_);
+    watchers_.emplace(loop_, *etcd_, *ours_, kStreams);
+  }
+
+  awaitable<void> restart() {
+    restarted_ = true;
+    co_await watchers_->close();
+    report_.events += watchers_->events();
+    for (Server* server : {&etcd_server_, &ours_server_}) co_await server->stop();
+    for (Server* server : {&etcd_server_, &ours_server_}) {
+      if (auto started = co_await server->start(); !started)
+        report_.differences.push_back(
+            fmt::format("{} does not start again: {}", server->name(), started.error().message));
+    }
+    if (!report_.differences.empty()) co_return;
+    connect();
+    if (auto opened = co_await watchers_->open(); !opened)
+      report_.differences.push_back("no watch stream: " + opened.error().message);
+  }
+
   awaitable<bool> settle() {
-    auto text = co_await watchers_.settle(generator_, report_.allowed);
+    auto text = co_await watchers_->settle(generator_, report_.allowed);
     if (text)
       report_.differences.push_back(
           fmt::format("seed {} after operation {}: {}", options_.seed, report_.operations, *text));
@@ -60,7 +89,7 @@ class Run {
   }
 
   awaitable<void> run(const std::vector<Operation>& batch) {
-    Answers answers = co_await run_both(loop_, etcd_, ours_, batch);
+    Answers answers = co_await run_both(loop_, *etcd_, *ours_, batch);
     for (size_t i = 0; i < batch.size(); ++i) check(batch[i], answers.etcd[i], answers.ours[i]);
   }
 
@@ -87,10 +116,13 @@ class Run {
   }
 
   async::Loop& loop_;
-  Session etcd_, ours_;
+  Server& etcd_server_;
+  Server& ours_server_;
   const RunOptions options_;
   Generator generator_;
-  WatchPairs watchers_;
+  std::optional<Session> etcd_, ours_;
+  std::optional<WatchPairs> watchers_;
+  bool restarted_ = false;
   RunReport& report_;
 };
 

@@ -11,6 +11,7 @@ struct RunOptions {
   uint64_t seed = 0;
   size_t operations = 0;
   GeneratorOptions generator;
+  bool restart = false;        // both servers, half-way
   size_t differences_max = 3;  // of the batch that ends the run
 };
 struct RunReport {

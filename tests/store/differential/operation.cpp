@@ -420,7 +420,13 @@ Operation Generator::odd() {
       return out;
     }
     default: {
-      Operation out = percent(30) ? put() : percent(30) ? range() : percent(20) ? erase() : txn();
+      LeaseId id = LeaseId(1 + random_.below(6));
+      Operation out = percent(25)   ? put()
+                      : percent(30) ? range()
+                      : percent(20) ? erase()
+                      : percent(15) ? make_revoke(id)
+                      : percent(15) ? make_time_to_live(id, true)
+                                    : txn();
       out.request = damaged(std::move(out.request));
       out.oddities |= kDamaged;
       out.changes = true;

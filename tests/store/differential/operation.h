@@ -17,7 +17,8 @@ enum Oddity : uint32_t {
   kPlain = 0,
   kUnknownSortOrder = 1,  // a sort order that the API does not have
   kDamaged = 2,           // bytes that may be no protobuf
-  kOnlyOurs = 4,          // not sent to etcd 3.4, which would crash
+  kOnlyOurs = 4,          // not sent to etcd: its answers mean something only among its own kind
+  kAfterRestart = 8,      // both servers were restarted since leases were granted
 };
 
 struct Operation {

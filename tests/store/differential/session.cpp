@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include "store/etcd/client_messages.h"
+
 namespace rs::store::differential {
 namespace {
 constexpr auto kTimeout = std::chrono::seconds(30);
@@ -12,6 +14,19 @@ awaitable<Answer> Session::call(const Operation& operation) {
   Answer out;
   auto body = co_await client_.call(operation.method, operation.request, {}, kTimeout, &out.status);
   if (body) out.body = std::move(*body);
+  co_return out;
+}
+
+awaitable<Answer> Session::keep_alive(LeaseId id) {
+  Answer out;
+  out.status = {net::grpc::StatusCode::kUnavailable, "no answer"};
+  auto stream = co_await client_.open("/etcdserverpb.Lease/LeaseKeepAlive", {});
+  if (!stream) co_return out;
+  if (auto written = co_await (*stream)->write(etcd::encode_lease_id(id)); !written) co_return out;
+  auto answer = co_await (*stream)->read();
+  if (!answer || !answer->has_value()) co_return out;
+  out.status = {};
+  out.body = std::move(**answer);
   co_return out;
 }
 

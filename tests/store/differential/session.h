@@ -17,6 +17,8 @@ class Session {
   net::grpc::Client& client() { return client_; }
   Server& server() { return server_; }
   awaitable<Answer> call(const Operation& operation);
+  // One request and one answer on a LeaseKeepAlive stream of its own.
+  awaitable<Answer> keep_alive(LeaseId id);
   // Operations that change nothing are under way together; the others alone, in order. answers has
   // room for all.
   awaitable<void> run(std::span<const Operation> operations, std::span<Answer> answers);

@@ -83,7 +83,7 @@ void WatchSession::handle(const std::string& message) {
     } else {
       controls.push_back(control_text(*answer));
     }
-    creates += answer->created;
+    answered += answer->compact_revision == 0;
     if (answer->created && !answer->canceled) told = {};  // an id may be used again
     if (answer->created) created_id = answer->canceled ? -1 : answer->watch_id;
     told.over |= answer->canceled;
@@ -142,8 +142,10 @@ awaitable<void> WatchPairs::act(Generator& generator, bool with_history) {
   for (const auto& [id, told] : pair.ours->watchers) live += !told.over;
   if (with_history && live >= kWatchersPerStream) co_return;
   if (live >= kWatchersPerStream || (!with_history && random.below(4) == 0)) {
-    request = random.below(8) == 0 ? etcd::encode_watch_progress()
-                                   : etcd::encode_watch_cancel(int64_t(random.below(12)));
+    auto id = int64_t(random.below(12));
+    bool progress = random.below(8) == 0;
+    request = progress ? etcd::encode_watch_progress() : etcd::encode_watch_cancel(id);
+    if (!progress) pair.answers += pair.open.erase(id);  // an unknown one is not answered
   } else {
     etcd::WatchCreate create;
     WatchRequest& watch = create.request;
@@ -166,21 +168,24 @@ awaitable<void> WatchPairs::act(Generator& generator, bool with_history) {
       if (random.below(8) == 0) watch.start_revision = compacted;
     }
     request = etcd::encode(create);
-    ++pair.creates;
+    ++pair.answers;
+    pair.ours->created_id = -1;
     if (watch.start_revision > 0 && watch.start_revision == compacted) from_compaction = compacted;
   }
   pair.requests.push_back(print(types::watch_request, request));
   co_await pair.etcd->write(request);
   co_await pair.ours->write(request);
-  // One after the other: which of two requests of one stream was answered first is then known.
+  // Answered before anything else is asked: the revision in the answer is then the same.
   MonoTime end = loop_.now() + kPatience;
-  while ((pair.etcd->creates < pair.creates || pair.ours->creates < pair.creates) &&
+  while ((pair.etcd->answered < pair.answers || pair.ours->answered < pair.answers) &&
          loop_.now() < end)
     co_await async::sleep_or_event(
         loop_, std::chrono::milliseconds(20),
-        pair.etcd->creates < pair.creates ? pair.etcd->changed() : pair.ours->changed());
-  if (from_compaction != 0 && !pair.ours->watchers.empty() && pair.ours->created_id >= 0)
-    pair.from_compaction[pair.ours->created_id] = from_compaction;
+        pair.etcd->answered < pair.answers ? pair.etcd->changed() : pair.ours->changed());
+  const int64_t created = std::exchange(pair.ours->created_id, -1);
+  if (created < 0) co_return;
+  pair.open.insert(created);
+  if (from_compaction != 0) pair.from_compaction[created] = from_compaction;
 }
 
 awaitable<bool> WatchPairs::ours_told_all(Pair& pair, Revision revision) {

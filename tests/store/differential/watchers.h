@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,7 @@ class WatchSession {
   std::map<int64_t, Told> watchers;   // by watch_id; what was compared is taken out
   std::vector<std::string> controls;  // created and canceled, in order; canceled for compaction
                                       // among its watcher's events
-  size_t creates = 0;                 // answered
+  size_t answered = 0;                // creates, and cancels of what there was
   int64_t created_id = -1;            // of the last one; -1: refused
   size_t progress = 0;                // answers with watch_id -1 and nothing else
   Revision flushed = 0;               // newest revision of the sentinel's watcher
@@ -74,8 +75,9 @@ class WatchPairs {
  private:
   struct Pair {
     std::unique_ptr<WatchSession> etcd, ours;
-    size_t creates = 0;
-    Revision future = 0;  // the latest first revision that a watcher asked for
+    size_t answers = 0;      // that requests must have had so far
+    std::set<int64_t> open;  // watchers that nobody canceled yet
+    Revision future = 0;     // the latest first revision that a watcher asked for
     std::map<int64_t, Revision> from_compaction;  // watchers that begin at the compacted revision
     std::vector<std::string> requests;            // since what was last alike; for messages
   };
