@@ -52,12 +52,12 @@ class Embedded : public Store {
   virtual Status try_status() = 0;
   virtual int64_t quota_bytes() const = 0;
   // A checksum of every record readable at revision (0: now), the same wherever the same history was written. Reads all
-  // of them: for the operator.
+  // of them, off the loop, once no compaction is under way.
   struct Hash {
     uint32_t hash = 0;
     Revision compact_revision = 0, hash_revision = 0;
   };
-  virtual Result<Hash> hash_kv(Revision revision) = 0;
+  virtual awaitable<Result<Hash>> hash_kv(Revision revision) = 0;
   virtual Revision revision() const = 0;
   // What has happened since open(), for metrics; the machine counts operations itself.
   struct Activity {

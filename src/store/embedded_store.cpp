@@ -1,7 +1,6 @@
 #include "store/embedded_store.h"
 
 #include "base/assert.h"
-#include "base/crc32c.h"
 #include "base/log.h"
 #include "store/mvcc/errors.h"
 #include "store/mvcc/validate.h"
@@ -80,6 +79,7 @@ EmbeddedStore::EmbeddedStore(async::Loop& loop, EmbeddedOptions options, std::un
       idle_(loop),
       tasks_(loop),
       reading_(std::make_unique<engine::Worker>(loop, "store-read")),
+      hashing_(std::make_unique<engine::Worker>(loop, "store-hash", engine::Worker::Priority::kBackground)),
       committer_(threaded ? engine::make_threaded_committer(loop, *engine_, commit_times(options_))
                           : engine::make_inline_committer(loop, *engine_)) {}
 
@@ -371,39 +371,6 @@ Status EmbeddedStore::try_status() {
   return status;
 }
 
-Result<Embedded::Hash> EmbeddedStore::hash_kv(Revision revision) {
-  Revision at = revision == 0 ? machine_.durable() : revision;
-  Revision compacted = machine_.compacted();
-  if (at > machine_.durable()) return fail(errors::future_revision());
-  if (at < compacted) return fail(errors::compacted());
-  uint32_t crc = 0;
-  std::optional<Error> damaged;
-  auto read = reader_.records(0, [&](const mvcc::Record& record) {
-    if (record.main > at) return false;
-    // What compaction drops may be there still or not: it does not count.
-    if (record.main <= compacted) {
-      const mvcc::KeyEntry* entry = machine_.index().find(record.key);
-      const mvcc::Version* seen = entry == nullptr ? nullptr : entry->at(compacted);
-      if (seen == nullptr || seen->main != record.main || seen->sub != record.sub) return true;
-    }
-    std::string text = mvcc::record_key('i', record.main, record.sub);
-    text.append(record.key);
-    for (int64_t number : {record.create, record.version, record.lease, int64_t(record.tombstone)})
-      text.append(reinterpret_cast<const char*>(&number), sizeof number);
-    auto value = reader_.value(record.main, record.sub);
-    if (!value) {
-      damaged = value.error();
-      return false;
-    }
-    if (value->has_value()) text.append(**value);
-    crc = crc32c(crc, text);
-    return true;
-  });
-  if (!read) return fail(read.error());
-  if (damaged) return fail(*damaged);
-  return Hash{crc, std::max<Revision>(compacted, -1), at};
-}
-
 void EmbeddedStore::submit_alarm(Alarm alarm, bool active, Callback<Revision> done) {
   if (closing_) return done(fail(errors::stopped()));
   if (!active && failed_ && failed_->code == Code::kResourceExhausted && alarm == Alarm::kNoSpace) {
@@ -583,6 +550,7 @@ awaitable<void> EmbeddedStore::close() {
   co_await tasks_.stop();
   committer_.reset();
   reading_.reset();
+  hashing_.reset();
   engine_->shutdown();
 }
 

@@ -59,7 +59,7 @@ class EmbeddedStore final : public Embedded {
   std::vector<LeaseId> try_leases() override;
   Status try_status() override;
   int64_t quota_bytes() const override { return options_.quota_bytes; }
-  Result<Hash> hash_kv(Revision revision) override;
+  awaitable<Result<Hash>> hash_kv(Revision revision) override;
   Revision revision() const override { return machine_.durable(); }
   Activity activity() const override;
   Result<std::unique_ptr<engine::View>> view() const override { return engine_->view(); }
@@ -125,7 +125,8 @@ class EmbeddedStore final : public Embedded {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::shared_ptr<std::multiset<Revision>> pins_ = std::make_shared<std::multiset<Revision>>();
   async::TaskGroup tasks_;
-  std::unique_ptr<engine::Worker> reading_;
+  bool erasing_ = false;           // what a compaction dropped is on its way out
+  std::unique_ptr<engine::Worker> reading_, hashing_;
   std::unique_ptr<engine::Committer> committer_;  // last: stops first
 };
 

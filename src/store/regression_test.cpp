@@ -203,7 +203,7 @@ TEST_F(Regression, Etcd14685_DefragmentChangesNothingOnDisk) {
     auto store = EmbeddedStore::make(loop, {}, journal_.engine_after(0), false);
     for (int i = 0; i < 5; ++i)
       (void)co_await (*store)->put({.key = "k", .value = std::to_string(i)});
-    auto hash = (*store)->hash_kv(0)->hash;
+    auto hash = (co_await (*store)->hash_kv(0))->hash;
     size_t writes = journal_.entries.size();
     etcd::EtcdService service(loop, **store, {});
     std::optional<net::grpc::Status> status;
@@ -214,7 +214,7 @@ TEST_F(Regression, Etcd14685_DefragmentChangesNothingOnDisk) {
     EXPECT_EQ(status->code, net::grpc::StatusCode::kOk);
     EXPECT_EQ(journal_.entries.size(), writes);
     EXPECT_EQ((*store)->revision(), 6);
-    EXPECT_EQ((*store)->hash_kv(0)->hash, hash);
+    EXPECT_EQ((co_await (*store)->hash_kv(0))->hash, hash);
     co_await service.stop();
     co_await (*store)->close();
   });
@@ -319,7 +319,7 @@ TEST_F(Regression, Etcd19179_CompactedRevisionReadsAsBefore) {
     EXPECT_EQ(keys_of(**store, "a", "z", 4),
               Strings{"etcdserver: mvcc: required revision has been compacted"});
     EXPECT_EQ((*store)->try_range({.key = "b", .revision = 5})->kvs.at(0).value, "2");
-    auto hash = (*store)->hash_kv(5);
+    auto hash = co_await (*store)->hash_kv(5);
     EXPECT_TRUE(hash.has_value());
     co_await (*store)->close();
   });

@@ -85,7 +85,7 @@ class Engine {
   // byte: engines may keep keys of different first bytes apart.
   virtual Result<void> scan(std::string_view from, std::string_view to,
                             const std::function<bool(std::string_view key, std::string_view value)>& visit) const = 0;
-  // kUnimplemented: this engine has none.
+  // Here: a copy of everything, which is for small engines.
   virtual Result<std::unique_ptr<View>> view() const;
   virtual int64_t bytes_on_disk() const = 0;
   virtual Result<void> resume() = 0;

@@ -81,7 +81,17 @@ class MemoryEngine final : public Engine {
 }  // namespace
 
 Result<std::unique_ptr<View>> Engine::view() const {
-  return fail(Code::kUnimplemented, "this engine has no views");
+  Map copy;
+  for (int first = 0; first < 256; ++first) {
+    // One kind of key after the other, as scan() asks.
+    const std::string from(1, char(first)), to = first < 255 ? std::string(1, char(first + 1)) : std::string(64, '\xff');
+    auto scanned = scan(from, to, [&](std::string_view key, std::string_view value) {
+      copy.emplace(key, value);
+      return true;
+    });
+    if (!scanned) return fail(scanned.error());
+  }
+  return std::unique_ptr<View>(new MapView(std::move(copy)));
 }
 
 std::unique_ptr<Engine> make_memory_engine() { return std::make_unique<MemoryEngine>(); }

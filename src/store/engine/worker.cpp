@@ -6,8 +6,13 @@
 #include <thread>
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace rs::store::engine {
+namespace {
+constexpr int kBackgroundNice = 10;
+}
 
 struct Worker::State {
   struct Job {
@@ -20,8 +25,8 @@ struct Worker::State {
   std::thread thread;
 };
 
-Worker::Worker(async::Loop& loop, std::string thread_name)
-    : loop_(loop), thread_name_(std::move(thread_name)), state_(std::make_unique<State>()) {}
+Worker::Worker(async::Loop& loop, std::string thread_name, Priority priority)
+    : loop_(loop), thread_name_(std::move(thread_name)), priority_(priority), state_(std::make_unique<State>()) {}
 
 Worker::~Worker() {
   *alive_ = false;
@@ -48,6 +53,8 @@ void Worker::run(std::move_only_function<void()> work, std::move_only_function<v
 }
 
 void Worker::loop_of_thread() {
+  // On Linux a nice value is a thread's own (setpriority(2)).
+  if (priority_ == Priority::kBackground) (void)::setpriority(PRIO_PROCESS, id_t(::gettid()), kBackgroundNice);
   while (true) {
     std::shared_ptr<State::Job> job;
     {

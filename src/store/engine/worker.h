@@ -12,7 +12,8 @@ namespace rs::store::engine {
 
 class Worker {
  public:
-  Worker(async::Loop& loop, std::string thread_name);
+  enum class Priority { kNormal, kBackground };  // background work yields the processor to everything else
+  Worker(async::Loop& loop, std::string thread_name, Priority priority = Priority::kNormal);
   ~Worker();  // waits for the work under way; what has not begun is dropped, and nothing is answered any more
   // work runs in the thread, then done on the loop. Any number may wait: who calls bounds them.
   void run(std::move_only_function<void()> work, std::move_only_function<void()> done);
@@ -22,6 +23,7 @@ class Worker {
   void loop_of_thread();
   async::Loop& loop_;
   const std::string thread_name_;
+  const Priority priority_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<State> state_;
 };

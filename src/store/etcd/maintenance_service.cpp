@@ -85,24 +85,28 @@ void EtcdService::status(std::string_view, Responder responder) {
 void EtcdService::defragment(std::string_view, Responder responder) { responder->reply({}); }
 
 void EtcdService::hash(std::string_view, Responder responder) {
-  auto result = store_.hash_kv(0);
-  if (!result) return responder->fail(to_status(result.error()));
-  Writer out;
-  write_header(out, ids_, store_.revision());
-  out.number(2, result->hash);
-  responder->reply(out.take());
+  tasks_.spawn("hash", answer_hash(0, false, std::move(responder)));
 }
 
 void EtcdService::hash_kv(std::string_view message, Responder responder) {
   auto fields = decode_fields(message);
   if (!fields) return responder->fail(to_status(fields.error()));
-  auto result = store_.hash_kv(fields->number(1));
-  if (!result) return responder->fail(to_status(result.error()));
+  tasks_.spawn("hash", answer_hash(fields->number(1), true, std::move(responder)));
+}
+
+awaitable<void> EtcdService::answer_hash(Revision revision, bool with_revisions, Responder responder) {
+  auto result = co_await store_.hash_kv(revision);
+  if (!result) {
+    responder->fail(to_status(result.error()));
+    co_return;
+  }
   Writer out;
   write_header(out, ids_, store_.revision());
   out.number(2, result->hash);
-  out.number(3, uint64_t(result->compact_revision));
-  out.number(4, uint64_t(result->hash_revision));
+  if (with_revisions) {
+    out.number(3, uint64_t(result->compact_revision));
+    out.number(4, uint64_t(result->hash_revision));
+  }
   responder->reply(out.take());
 }
 

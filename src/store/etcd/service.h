@@ -108,6 +108,7 @@ class EtcdService {
   void downgrade(std::string_view message, Responder responder);
   void health_check(std::string_view message, Responder responder);
 
+  awaitable<void> answer_hash(Revision revision, bool with_revisions, Responder responder);
   awaitable<void> large_range(RangeRequest request, Responder responder);
   awaitable<net::grpc::Status> guarded(StreamMethod method, Needs needs, net::grpc::ServerStream& stream);
   awaitable<net::grpc::Status> watch(net::grpc::ServerStream& stream);
@@ -143,7 +144,8 @@ class EtcdService {
   std::unique_ptr<gateway::Gateway> gateway_;
   std::vector<std::string> peer_urls_;
   std::set<WatchStream*> streams_;
-  std::unique_ptr<engine::Worker> snapshot_worker_ = std::make_unique<engine::Worker>(loop_, "store-snapshot");
+  std::unique_ptr<engine::Worker> snapshot_worker_ = 
+      std::make_unique<engine::Worker>(loop_, "store-snapshot", engine::Worker::Priority::kBackground);
   int snapshots_ = 0;  // under way
   async::TaskGroup tasks_;
 };

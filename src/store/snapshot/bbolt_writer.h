@@ -53,6 +53,7 @@ class BboltWriter {
 
   const int fd_;
   uint64_t next_page_ = 2;
+  uint64_t written_ = 0, started_ = 0;  // bytes written, and those of them that the disk was asked to take
   std::string buffer_;
   std::string bucket_, last_key_;
   Tree keys_, buckets_;
