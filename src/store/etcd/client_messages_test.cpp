@@ -73,6 +73,17 @@ TEST(ClientMessages, AWatchArrivesWholeAndSoDoItsEvents) {
   EXPECT_EQ(got->events[0].prev_kv->value, "v");
 }
 
+TEST(ClientMessages, GroupsOfUnknownFieldsAreSkipped) {
+  // Field 100 as a group (wire types 3 and 4) with a number, a text and a group inside: Go's generated code skips it.
+  const std::string group("\xa3\x06\x08\x07\x12\x01x\x1b\x1c\xa4\x06", 11);
+  auto range = decode_range(group + encode(RangeRequest{.key = "k", .limit = 3}));
+  ASSERT_TRUE(range.has_value());
+  EXPECT_EQ(range->key, "k");
+  EXPECT_EQ(range->limit, 3);
+  EXPECT_FALSE(decode_range("\xa3\x06\x08\x07").has_value()) << "without an end";
+  EXPECT_FALSE(decode_range("\xa4\x06").has_value()) << "an end without a beginning";
+}
+
 TEST(ClientMessages, GarbageIsAnError) {
   EXPECT_FALSE(decode_range_response("\x0a\xff").has_value());
   EXPECT_FALSE(decode_txn_response(std::string("\x1a\x7f", 2)).has_value());

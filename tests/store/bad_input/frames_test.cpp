@@ -98,6 +98,18 @@ TEST_F(BadInput, PingsTooOftenAreTooManyPings) {
   }
 }
 
+TEST_F(BadInput, APingAfterEachAnswerIsNoFlood) {
+  // grpc-go measures the way with a ping whenever data comes: thousands a second when there are as
+  // many answers.
+  RawClient client = connect();
+  for (int i = 0; i < 3000; ++i) {
+    const uint32_t stream = client.call("/etcdserverpb.KV/Range", "\x0a\x01k");
+    ASSERT_TRUE(client.wait(stream).ended) << "after " << i << " pings";
+    ASSERT_TRUE(client.frame(kPing, 0, 0, "12345678"));
+  }
+  EXPECT_FALSE(client.go_away());
+}
+
 TEST_F(BadInput, FloodsOfControlFramesEndTheirConnection) {
   const std::pair<const char*, std::string> floods[] = {
       {"SETTINGS", frame_bytes(kSettings, 0, 0, std::string("\0\x03\0\0\0\x64", 6))},
