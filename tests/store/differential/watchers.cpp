@@ -31,6 +31,9 @@ awaitable<Result<void>> WatchSession::open() {
   stream_ = std::move(*stream);
   tasks_.spawn("watch reader", read_all());
   co_await write(etcd::encode(etcd::WatchCreate{{.key = kSentinelKey}, kSentinel, false, false}));
+  // Before anything is written: the sentinel must not miss its first event.
+  while (!ready_ && problem.empty()) co_await changed_.wait();
+  if (!problem.empty()) co_return fail(Code::kUnavailable, "{}", problem);
   co_return Result<void>{};
 }
 
@@ -66,6 +69,7 @@ void WatchSession::handle(const std::string& message) {
     return;
   }
   if (answer->watch_id == kSentinel) {
+    ready_ = true;
     if (!answer->events.empty()) flushed = answer->events.back().kv.mod_revision;
     return;
   }

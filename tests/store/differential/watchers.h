@@ -50,7 +50,7 @@ class WatchSession {
   Session& session_;
   async::Event changed_;
   std::unique_ptr<net::grpc::ClientStream> stream_;
-  bool fragmented_ = false;
+  bool ready_ = false, fragmented_ = false;
   async::TaskGroup tasks_;
 };
 
