@@ -109,13 +109,14 @@ class Session:
             except ValueError:
                 pass
         for pattern, mask in [
-                (str(self.server.port), "<port>"), (str(self.server.peer_port), "<peer port>"),
                 (str(self.server.dir), "<dir>"), (r"in cluster +[0-9a-f]+", "in cluster <id>"), (r"Member +<member>", "Member <member>"),
                 (r'"(cluster_id|member_id|raft_term|ID|leader)":\d+', r'"\1":<id>'),
                 (r'"(ClusterID|MemberID|RaftTerm|ID|Leader)" : \d+', r'"\1" : <id>'),
                 (r"remaining\(\d+s\)", "remaining(<n>s)"), (r"took = [\d.]+[µm]?s", "took = <time>"),
                 (r'"took":"[^"]*"', '"took":"<time>"'), (r"took [\d.]+[µm]?s", "took <time>"),
                 (r'"ttl":\d+', '"ttl":<n>'), (r'"TTL" : \d+', '"TTL" : <n>'),
+                # After the ids, which may have the digits of a port in them.
+                (rf"\b{self.server.port}\b", "<port>"), (rf"\b{self.server.peer_port}\b", "<peer port>"),
         ]:
             text = re.sub(pattern, mask, text)
         return text.splitlines()

@@ -78,7 +78,7 @@ def compare(script):
             script(gateway)
             text = "\n".join(gateway.lines)
             for port, name in ((server.port, "<port>"), (server.peer_port, "<peer port>")):
-                text = text.replace(str(port), name)
+                text = re.sub(rf"\b{port}\b", name, text)
             transcripts.append(text.splitlines())
     difference = list(difflib.unified_diff(*transcripts, "etcd", "roadstead", lineterm="", n=3))
     if os.environ.get("SHOW_TRANSCRIPT"):

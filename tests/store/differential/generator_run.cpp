@@ -35,6 +35,7 @@ class Run {
       if (generator_.random().below(kBatchesPerWatch) == 0 && co_await settle()) {
         bool history = generator_.random().below(kBatchesPerHistory / kBatchesPerWatch) == 0;
         for (int i = history ? 6 : 1; i > 0; --i) co_await watchers_->act(generator_, history);
+        if (history) co_await watchers_->history_is_read();
         report_.watchers_max = std::max(report_.watchers_max, watchers_->live());
       }
       if (options_.restart && !restarted_ && report_.operations >= options_.operations / 2 &&

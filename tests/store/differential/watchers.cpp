@@ -68,6 +68,11 @@ void WatchSession::handle(const std::string& message) {
     problem = "an answer that is not understood";
     return;
   }
+  if (answer->watch_id == kHistorySentinel) {
+    history_read |= !answer->events.empty();
+    changed_.notify();
+    return;
+  }
   if (answer->watch_id == kSentinel) {
     ready_ = true;
     if (!answer->events.empty()) flushed = answer->events.back().kv.mod_revision;
@@ -190,6 +195,20 @@ awaitable<void> WatchPairs::act(Generator& generator, bool with_history) {
   if (created < 0) co_return;
   pair.open.insert(created);
   if (from_compaction != 0) pair.from_compaction[created] = from_compaction;
+}
+
+// etcd reads the history of new watchers ten times a second, all of them at a time; until then a compaction takes away what
+// a watcher without matching events has not looked at. One that has something to tell shows that it has done so.
+awaitable<void> WatchPairs::history_is_read() {
+  for (Pair& pair : pairs_) {
+    pair.etcd->history_read = false;
+    const WatchRequest watch{.key = kSentinelKey, .start_revision = pair.etcd->flushed};
+    co_await pair.etcd->write(etcd::encode(etcd::WatchCreate{watch, WatchSession::kHistorySentinel, false, false}));
+    MonoTime end = loop_.now() + kPatience;
+    while (!pair.etcd->history_read && loop_.now() < end)
+      co_await async::sleep_or_event(loop_, std::chrono::milliseconds(50), pair.etcd->changed());
+    co_await pair.etcd->write(etcd::encode_watch_cancel(WatchSession::kHistorySentinel));
+  }
 }
 
 awaitable<bool> WatchPairs::ours_told_all(Pair& pair, Revision revision) {

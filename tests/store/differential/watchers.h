@@ -40,8 +40,9 @@ class WatchSession {
   std::string problem;                // a promise broken, or the stream's end
   async::Event& changed() { return changed_; }
 
-  static constexpr int64_t kSentinel =
-      1'000'000;  // watch_id of the watcher that tells how far the stream is
+  // Watch ids of the watcher that tells how far the stream is, and of one with history.
+  static constexpr int64_t kSentinel = 1'000'000, kHistorySentinel = kSentinel + 1;
+  bool history_read = false;          // the latter was told something
 
  private:
   awaitable<void> read_all();
@@ -66,6 +67,8 @@ class WatchPairs {
   // settle(): what a watcher has not been told yet when it is canceled, it may be told or not.
   // with_history cancels nothing.
   awaitable<void> act(Generator& generator, bool with_history);
+  // After act() with history: etcd has looked at what each watcher asked for.
+  awaitable<void> history_is_read();
   // Puts the sentinel, waits until both servers have told everything, and compares. Nothing: alike.
   awaitable<std::optional<std::string>> settle(Generator& generator, Allowed& allowed);
   awaitable<void> close();
