@@ -10,7 +10,7 @@ namespace rs::store {
 namespace {
 
 // Recent commits kept in memory: what reads of fresh keys and watchers that lag a little need.
-constexpr size_t kHistoryBytes = 8 << 20;
+constexpr size_t kHistoryBytes = 4 << 20;
 // Requests waiting for the disk; beyond it new ones are told to come back later (etcd's gap of 5000).
 constexpr size_t kMaxWaiters = 20'000;
 constexpr size_t kMaxWaitingBytes = 64 << 20;
@@ -19,7 +19,7 @@ constexpr size_t kRevokesPerTick = 500;
 // Compaction: of the index in one turn of the loop (about a millisecond); records named before they are erased; and
 // erased with one group of writes, which that must not slow down much.
 constexpr size_t kCompactKeysPerStep = 4000, kCompactVersionsPerStep = 4000;
-constexpr size_t kDroppedRecords = 512 << 10, kErasedPerCommit = 1000;
+constexpr size_t kDroppedRecords = 512 << 10, kErasedPerCommit = 250;
 constexpr size_t kFeedWatchersPerTurn = 4;
 
 // etcd's buckets (powers of two from a millisecond), and finer ones below.

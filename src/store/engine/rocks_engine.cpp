@@ -9,7 +9,9 @@
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/rate_limiter.h>
 #include <rocksdb/slice_transform.h>
+#include <rocksdb/sst_file_manager.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
 #include <rocksdb/write_batch.h>
@@ -20,7 +22,7 @@
 namespace rs::store::engine {
 namespace {
 
-constexpr size_t kWriteBufferBytes = 8 << 20;
+constexpr size_t kWriteBufferBytes = 4 << 20;
 
 // Records and values come in ascending order and never overlap: in column families of their own, whose files move down
 // the levels without being rewritten, unlike the small keys that are overwritten all the time. One log serves them all.
@@ -31,6 +33,9 @@ struct Family {
 constexpr Family kFamilies[] = {{"records", 'i'}, {"values", 'v'}};
 constexpr size_t kFamilyCount = std::size(kFamilies);
 constexpr size_t kBlockCacheBytes = 8 << 20;
+constexpr int64_t kBackgroundBytesPerSecond = 64 << 20, kDeletedBytesPerSecond = 128 << 20;
+constexpr int64_t kRefillMicroseconds = 10'000;
+constexpr uint64_t kDeletedBytesPerStep = 1 << 20;
 constexpr size_t kViewReadaheadBytes = 256 << 10;
 
 Error to_error(const rocksdb::Status& status) {
@@ -221,7 +226,15 @@ rocksdb::Options options_of_store(const RocksTuning& tuning) {
   options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1));
   options.avoid_flush_during_shutdown = true;       // the log has it
   options.max_total_wal_size = 64 << 20;
-  options.bytes_per_sync = 1 << 20;
+  // A file that is written in the background goes to the disk in small steps, each waited for: the disk's queue stays
+  // short, and the fsync that clients wait for does not stand behind megabytes.
+  options.bytes_per_sync = 256 << 10;
+  options.strict_bytes_per_sync = true;
+  options.rate_limiter.reset(rocksdb::NewGenericRateLimiter(kBackgroundBytesPerSecond, kRefillMicroseconds));
+  // Files that are over shrink step by step: a file system that tells the disk which blocks are free (mount option
+  // discard) has everybody wait meanwhile.
+  options.sst_file_manager.reset(rocksdb::NewSstFileManager(options.env, nullptr, "", kDeletedBytesPerSecond, true, nullptr,
+                                                            1.0, kDeletedBytesPerStep));
   options.compression = rocksdb::kLZ4Compression;
   options.level_compaction_dynamic_level_bytes = true;
   options.target_file_size_base = 16 << 20;

@@ -11,7 +11,7 @@ namespace {
 using namespace bbolt;
 
 constexpr size_t kPageBytes = 4096;
-constexpr size_t kBufferBytes = 256 << 10, kWriteBackBytes = 4 << 20;
+constexpr size_t kBufferBytes = 256 << 10;
 // bbolt counts elements in 16 bits, and reads 0xFFFF of a freelist as "see there".
 constexpr size_t kElementsPerPage = 0xFFF0;
 
@@ -61,12 +61,12 @@ void BboltWriter::write_out() {
     }
     done += size_t(count);
   }
+  // The disk begins with it now, and is waited for: a burst of megabytes would delay whoever else waits for the disk.
+  (void)::sync_file_range(fd_, off_t(written_), off_t(buffer_.size()),
+                          SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
   written_ += buffer_.size();
+  pace_.moved(int64_t(buffer_.size()));
   buffer_.clear();
-  // The disk begins with it now: gathered into one burst it would delay whoever else waits for the disk.
-  if (written_ - started_ < kWriteBackBytes) return;
-  (void)::sync_file_range(fd_, off_t(started_), off_t(written_ - started_), SYNC_FILE_RANGE_WRITE);
-  started_ = written_;
 }
 
 void BboltWriter::append(std::string_view bytes) {

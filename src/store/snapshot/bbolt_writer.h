@@ -1,5 +1,6 @@
 // BboltWriter: writes a bbolt database file from sorted keys, front to back: pages are filled once and never changed, so
-// that the memory needed is a page for each level of the tree. A resource; any one thread.
+// that the memory needed is a page for each level of the tree, and no faster than others can do with. A resource; any one
+// thread, which may wait.
 //
 //   writer.begin_bucket("alarm"); writer.put(key, value)…; writer.end_bucket();  // buckets and keys ascending
 //   writer.finish();
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "store/engine/pace.h"
 #include "store/snapshot/bbolt_format.h"
 
 namespace rs::store::snapshot {
@@ -51,9 +53,11 @@ class BboltWriter {
   void write_out();
   Result<void> state() const;
 
+  static constexpr int64_t kBytesPerSecond = 192 << 20;
   const int fd_;
   uint64_t next_page_ = 2;
-  uint64_t written_ = 0, started_ = 0;  // bytes written, and those of them that the disk was asked to take
+  uint64_t written_ = 0;
+  engine::Pace pace_{kBytesPerSecond};
   std::string buffer_;
   std::string bucket_, last_key_;
   Tree keys_, buckets_;
