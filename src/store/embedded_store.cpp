@@ -278,7 +278,6 @@ void EmbeddedStore::broke(const Error& error) {
 
 Result<RangeResponse> EmbeddedStore::try_range(const RangeRequest& request) {
   if (auto checked = mvcc::check(request); !checked) return fail(checked.error());
-  if (alarms_.contains(Alarm::kCorrupt) && !request.serializable) return fail(errors::corrupt());
   return machine_.range(request);
 }
 
@@ -296,10 +295,7 @@ void EmbeddedStore::submit(DeleteRangeRequest request, Callback<DeleteRangeRespo
 
 void EmbeddedStore::submit(TxnRequest request, Callback<TxnResponse> done) {
   if (auto checked = mvcc::check(request, mvcc::kAnyOps); !checked) return done(fail(checked.error()));
-  if (!mvcc::may_write(request)) {
-    if (alarms_.contains(Alarm::kCorrupt)) return done(fail(errors::corrupt()));
-    return done(machine_.read_txn(request));
-  }
+  if (!mvcc::may_write(request)) return done(machine_.read_txn(request));
   if (auto refused = refusal(mvcc::cost(request))) return done(fail(*refused));
   answer_when_durable(machine_.txn(request, open_.batch), std::move(done));
 }
