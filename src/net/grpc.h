@@ -81,6 +81,7 @@ struct ServerOptions {
   size_t concurrent_streams = 1u << 31;
   Duration min_ping_interval = std::chrono::seconds(5);  // more often: GOAWAY "too_many_pings"
   std::shared_ptr<const TlsServerContext> tls;
+  TlsSource tls_source;                         // as HttpServerOptions has it
   HttpLimits limits;
   // Looks at the metadata of a call before its handler does; a status refuses it.
   std::function<std::optional<Status>(const Headers& metadata)> admit;

@@ -479,6 +479,7 @@ struct Server::Impl {
     HttpServerOptions http;
     http.name = "grpc";
     http.tls = routes.options.tls;
+    http.tls_source = routes.options.tls_source;
     http.limits = routes.options.limits;
     http.limits.concurrent_streams = routes.options.concurrent_streams;
     http.limits.client_resets_per_second = std::max(http.limits.client_resets_per_second, kResetsPerSecond);
