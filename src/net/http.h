@@ -99,6 +99,8 @@ struct HttpLimits {
   size_t concurrent_streams = 250;                   // per HTTP/2 connection
   size_t connections = 10'000;
   size_t client_resets_per_second = 100;             // rapid reset (CVE-2023-44487)
+  // A client of HTTP/2 with requests under way that was silent for so long is asked, and has so long to answer.
+  Duration ping_after = std::chrono::seconds(30), ping_timeout = std::chrono::seconds(20);  // 0: never; forever
 };
 
 // What the next connection is to be secured with.
