@@ -83,8 +83,10 @@ struct ServerOptions {
   std::shared_ptr<const TlsServerContext> tls;
   TlsSource tls_source;                         // as HttpServerOptions has it
   HttpLimits limits;
-  // Looks at the metadata of a call before its handler does; a status refuses it.
-  std::function<std::optional<Status>(const Headers& metadata)> admit;
+  // What a stream ends with that waits for its client's next message when the server stops: it might wait for ever.
+  Status stopped = {StatusCode::kUnavailable, "the server is stopping"};
+  // Looks at the metadata of a call, unary or streaming, before its handler does; a status refuses it.
+  std::function<std::optional<Status>(const Headers& metadata, bool streaming)> admit;
   Handler http_handler;                         // requests that are not gRPC (content-type), HTTP/1.1 too; null: 415
 };
 

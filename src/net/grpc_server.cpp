@@ -284,13 +284,17 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
     if (waiting_) changed_.notify();
   }
   bool long_lived() const override { return true; }
+  void stopping() override { changed_.notify(); }
 
   // ---- ServerStream ----
   const CallInfo& info() const override { return info_; }
   size_t unsent_bytes() const override { return exchange_->unsent; }
 
   awaitable<Result<std::optional<std::string>>> read() override {
-    while (messages_.empty() && !ended_ && !gone_ && error_.code == StatusCode::kOk) co_await changed_.wait();
+    while (messages_.empty() && !ended_ && !gone_ && error_.code == StatusCode::kOk) {
+      if (session_->core->stopping) error_ = session_->core->grpc->options.stopped;
+      else co_await changed_.wait();
+    }
     if (!messages_.empty()) {
       std::string message = std::move(messages_.front());
       messages_.pop_front();

@@ -262,7 +262,12 @@ awaitable<void> ServerSession::run() {
   while (handlers_ > 0) co_await changed_.wait();
 }
 
-void ServerSession::begin_shutdown() { connection->go_away(NGHTTP2_NO_ERROR, "the server is stopping"); }
+void ServerSession::begin_shutdown() {
+  connection->go_away(NGHTTP2_NO_ERROR, "the server is stopping");
+  for (const auto& exchange : connection->open_exchanges()) {
+    if (const auto sink = static_cast<ServerExchange&>(*exchange).sink) sink->stopping();
+  }
+}
 void ServerSession::abort() { connection->close(); }
 
 void ServerSession::handler_ended() {

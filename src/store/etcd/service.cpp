@@ -92,7 +92,12 @@ net::grpc::ServerOptions EtcdService::server_options() {
   options.message_bytes = options_.max_request_bytes + kGrpcOverheadBytes;
   // JSON has base64 and escapes in place of bytes.
   options.limits.body_bytes = 2 * options.message_bytes;
-  options.admit = check_client_version;
+  options.admit = [this](const net::Headers& metadata, bool streaming) {
+    auto refused = check_client_version(metadata);
+    if (!refused) count_request(metadata, streaming);
+    return refused;
+  };
+  options.stopped = to_status(errors::stopped());
   options.http_handler = [this](net::Request& request, net::ResponseWriter& writer) { return http(request, writer); };
   return options;
 }
