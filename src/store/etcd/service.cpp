@@ -66,8 +66,8 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
       health_(store),
       guard_(loop, store, tokens_of(loop.clock(), options_), options_.guard),
       auth_loaded_(load(guard_)),
-      auth_(guard_, store, ids_, methods_),
-      line_(loop, store, guard_),
+      auth_(guard_, store, ids_, methods_, options_.max_request_bytes),
+      line_(loop, store, guard_, options_.max_request_bytes),
       lock_(line_, ids_, methods_),
       election_(loop, store, guard_, line_, ids_, methods_),
       tasks_(loop) {
@@ -145,7 +145,7 @@ void EtcdService::add_kv() {
 }
 
 bool EtcdService::too_large(std::string_view message, Responder& responder) const {
-  if (message.size() <= options_.max_request_bytes) return false;
+  if (measured_bytes(message) <= options_.max_request_bytes) return false;
   responder->fail(to_status(errors::request_too_large()));
   return true;
 }
@@ -194,7 +194,7 @@ void EtcdService::txn(const Caller& caller, std::string_view message, Responder 
   if (auto checked = mvcc::check(*request, options_.max_txn_ops); !checked)
     return responder->fail(to_status(checked.error()));
   if (auto refused = caller.refuse(*request)) return responder->fail(to_status(*refused));
-  if (too_large(message, responder)) return;
+  if (mvcc::may_write(*request) && too_large(message, responder)) return;
   store_.submit(std::move(*request), reply_with<TxnResponse>(ids_, std::move(responder)));
 }
 
