@@ -64,6 +64,7 @@ class Embedded : public Store {
     uint64_t proposals = 0;           // writes that were asked for; those not failed and not pending are durable
     uint64_t proposals_failed = 0, proposals_pending = 0;
     uint64_t slow_groups = 0;         // took longer than 100 ms to become durable
+    uint64_t written_bytes = 0;       // to the log
     uint64_t leases_renewed = 0, leases_expired = 0;
     Duration writing{};               // how long the group that is on its way to the disk has been
   };

@@ -39,13 +39,25 @@ engine::CommitTimes commit_times(const EmbeddedOptions& options) {
                                               disk_bounds())};
 }
 
-metrics::Histogram* compaction_histogram(const EmbeddedOptions& options) {
-  if (options.metrics == nullptr) return nullptr;
-  std::vector<double> bounds;
-  for (double bound = 100; bound < 1e6; bound *= 2) bounds.push_back(bound);
-  return &options.metrics->histogram("etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
-                                     "Bucketed histogram of db compaction total duration.", bounds);
-}
+// How long a compaction took, and the pieces of it that others wait for. Null: nobody wants to know.
+struct CompactionTimes {
+  metrics::Histogram *total_ms = nullptr, *index_step_ms = nullptr, *erase_ms = nullptr;
+
+  explicit CompactionTimes(metrics::Registry* registry) {
+    if (registry == nullptr) return;
+    auto find = [&](std::string_view what, std::string_view help, double first, int count) {
+      std::vector<double> bounds;
+      for (double bound = first; count-- > 0; bound *= 2) bounds.push_back(bound);
+      return &registry->histogram(fmt::format("etcd_debugging_mvcc_{}_duration_milliseconds", what), help, bounds);
+    };
+    total_ms = find("db_compaction_total", "Bucketed histogram of db compaction total duration.", 100, 14);
+    index_step_ms = find("index_compaction_pause", "Bucketed histogram of index compaction pause duration.", 0.5, 14);
+    erase_ms = find("db_compaction_pause", "Bucketed histogram of db compaction pause duration.", 1, 13);
+  }
+  static void note(metrics::Histogram* histogram, Duration took) {
+    if (histogram != nullptr) histogram->observe(std::chrono::duration<double, std::milli>(took).count());
+  }
+};
 
 }  // namespace
 
@@ -246,6 +258,7 @@ void EmbeddedStore::flush() {
   if (failed_) return committed(fail(errors::timed_out()));  // nothing more reaches the disk
   if (flying_.batch.empty()) return committed({});
   mvcc::put_head(flying_.batch, {flying_.revision, ++commits_});
+  activity_.written_bytes += flying_.batch.bytes();
   committer_->write(std::move(flying_.batch), flying_.sync, [this](Result<void> result) { committed(std::move(result)); });
 }
 
@@ -451,7 +464,7 @@ awaitable<void> EmbeddedStore::tick() {
 }
 
 awaitable<void> EmbeddedStore::compact_slowly() {
-  metrics::Histogram* const took_ms = compaction_histogram(options_);
+  const CompactionTimes times(options_.metrics);
   std::optional<MonoTime> began;
   std::vector<mvcc::Dropped> dropped;
   while (true) {
@@ -459,7 +472,9 @@ awaitable<void> EmbeddedStore::compact_slowly() {
     if (!began) began = loop_.now();
     while (!pins_->empty() && *pins_->begin() < machine_.compacted()) co_await loop_.sleep(std::chrono::milliseconds(5));
     Revision goal = machine_.compacted();
+    const MonoTime step_began = loop_.now();
     bool more = machine_.compact_step(kCompactKeysPerStep, kCompactVersionsPerStep, dropped);
+    CompactionTimes::note(times.index_step_ms, loop_.now() - step_began);
     if (more && dropped.size() < kDroppedRecords) {
       co_await loop_.sleep(std::chrono::nanoseconds(0));
       continue;
@@ -476,7 +491,7 @@ awaitable<void> EmbeddedStore::compact_slowly() {
     mvcc::put_number(open_.batch, "compacted", goal);
     schedule_flush();
     engine_->tidy();
-    if (took_ms != nullptr) took_ms->observe(std::chrono::duration<double, std::milli>(loop_.now() - *began).count());
+    CompactionTimes::note(times.total_ms, loop_.now() - *began);
     began.reset();
     if (alarms_.contains(Alarm::kNoSpace) && !failed_ && machine_.live_bytes() < options_.quota_bytes / 10 * 9) {
       alarms_.erase(Alarm::kNoSpace);
@@ -504,6 +519,7 @@ awaitable<std::vector<mvcc::Dropped>> EmbeddedStore::erase_slowly(std::vector<mv
                   sorted->notify();
                 });
   while (!*done) co_await sorted->wait();
+  const CompactionTimes times(options_.metrics);
   const uint64_t failures = failures_;
   size_t erased = 0;
   for (size_t i = 0; i < dropped->size() && !failed_; erased = i) {
@@ -513,10 +529,12 @@ awaitable<std::vector<mvcc::Dropped>> EmbeddedStore::erase_slowly(std::vector<mv
       mvcc::erase_record(open_.batch, record.main, record.sub, record.has_value);
     }
     const uint64_t commit = commits_ + 1;  // that takes it to disk
+    const MonoTime began = loop_.now();
     schedule_flush();
     do co_await loop_.sleep(std::chrono::milliseconds(1));
     while (durable_commits_ < commit && failures == failures_);
     if (failures != failures_) break;
+    CompactionTimes::note(times.erase_ms, loop_.now() - began);
   }
   dropped->erase(dropped->begin(), dropped->begin() + ptrdiff_t(erased));
   co_return std::move(*dropped);

@@ -63,6 +63,7 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
       store_(store),
       options_(std::move(options)),
       ids_{store.identity().cluster, store.identity().member, 2},
+      latencies_(options_.metrics),
       health_(store),
       guard_(loop, store, tokens_of(loop.clock(), options_), options_.guard),
       auth_loaded_(load(guard_)),
@@ -76,6 +77,7 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
   add_lease();
   add_cluster();
   add_maintenance();
+  if (options_.measure_calls) methods_.measure();
   gateway_ = std::make_unique<gateway::Gateway>(loop_, methods_, options_.max_request_bytes + kGrpcOverheadBytes);
   tasks_.spawn("watch progress", notify_progress());
 }
