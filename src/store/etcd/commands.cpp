@@ -118,7 +118,7 @@ Result<snapshot::Restored> restore_to(const std::string& path, const Restore& op
   if (!reader) return fail(reader.error());
   std::error_code error;
   if (fs::exists(options.data_dir, error) && !fs::is_empty(options.data_dir, error))
-    return fail(Code::kAlreadyExists, "data-dir \"{}\" not empty or could not be read", options.data_dir);
+    return fail(Code::kAlreadyExists, "data-dir \"{}\" not empty or could not be read: give another, or move it away first", options.data_dir);
   // Whole or not there: a half-restored directory must not be started on.
   const std::string part = options.data_dir + ".part";
   fs::remove_all(part, error);
@@ -176,7 +176,7 @@ int import(const snapshot::FetchOptions& from, Restore options) {
   const MonoTime began = SystemClock().now();
   std::error_code error;
   if (fs::exists(options.data_dir, error) && !fs::is_empty(options.data_dir, error))
-    return report({Code::kAlreadyExists, fmt::format("data-dir \"{}\" not empty or could not be read", options.data_dir)});
+    return report({Code::kAlreadyExists, fmt::format("data-dir \"{}\" not empty or could not be read: give another, or move it away first", options.data_dir)});
   // Beside the data directory, where there is room for what it will hold.
   const std::string file = options.data_dir + ".snapshot";
   auto bytes = fetch_to(file, from);
