@@ -23,6 +23,9 @@ struct EmbeddedOptions {
   std::filesystem::path directory;            // made with mode 0700; empty: in memory, for tests
   int64_t quota_bytes = 2ll << 30;            // of live logical bytes; beyond it: NOSPACE alarm, writes refused
   Revision retain_revisions = 0;              // auto compaction by the owner: 0 here means none
+  // A write that the disk has not taken after so long is answered with "request timed out": nobody knows what becomes of it.
+  // etcd's: 5 s and two election timeouts.
+  Duration write_timeout = std::chrono::seconds(7);
   metrics::Registry* metrics = nullptr;       // of the store's own metrics, in etcd's names; outlives the store
 };
 

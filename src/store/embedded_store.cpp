@@ -188,6 +188,7 @@ Result<void> EmbeddedStore::try_resume() {
 }
 
 void EmbeddedStore::start_tasks() {
+  half_second_ = loop_.now();
   tasks_.spawn("store tick", tick());
   tasks_.spawn("store compaction", compact_slowly());
   tasks_.spawn("store watch catch-up", feed_watchers());
@@ -219,20 +220,21 @@ void EmbeddedStore::put_alarms() {
 }
 
 template <class T>
-void EmbeddedStore::answer_when_durable(Result<T> result, Callback<T> done) {
+void EmbeddedStore::answer_when_durable(Result<T> result, Callback<T> done, Patience patience) {
   if (machine_.broken() && !failed_) broke(*machine_.broken());
   if (open_.batch.empty() && open_.waiters.empty() && machine_.head() == machine_.durable() && !in_flight_) {
     done(std::move(result));
     return;
   }
   ++activity_.proposals;
-  open_.waiters.push_back([result = std::move(result), done = std::move(done)](const Error* error) mutable {
+  auto answer = [result = std::move(result), done = std::move(done)](const Error* error) mutable {
     if (error != nullptr) {
       done(fail(*error));
     } else {
       done(std::move(result));
     }
-  });
+  };
+  open_.waiters.push_back({std::move(answer), half_second_, patience});
   open_.sync = true;
   schedule_flush();
 }
@@ -269,7 +271,9 @@ void EmbeddedStore::committed(Result<void> result) {
     if (!failed_) broke(result.error());
     Error error = errors::timed_out();  // nobody knows whether it is on disk
     activity_.proposals_failed += group.waiters.size();
-    for (auto& waiter : group.waiters) waiter(&error);
+    for (auto& waiter : group.waiters) {
+      if (waiter.done) waiter.done(&error);
+    }
   } else {
     if (loop_.now() - group.began > kSlowGroup) ++activity_.slow_groups;
     durable_commits_ = commits_;
@@ -277,9 +281,23 @@ void EmbeddedStore::committed(Result<void> result) {
     machine_.settle(group.revision);
     if (group.revision > from) hub_.publish(from);
     machine_.forget();
-    for (auto& waiter : group.waiters) waiter(nullptr);
+    for (auto& waiter : group.waiters) {
+      if (waiter.done) waiter.done(nullptr);
+    }
   }
   flush();
+}
+
+// The disk hangs: who asked must not hang with it.
+void EmbeddedStore::time_out(Group& group) {
+  const Error error = errors::timed_out();
+  // By their place: whoever is answered may ask for more, and join the group.
+  for (size_t i = 0; i < group.waiters.size(); ++i) {
+    Waiter& waiter = group.waiters[i];
+    if (!waiter.done || waiter.patience == Patience::kWaits || loop_.now() - waiter.since < options_.write_timeout) continue;
+    auto done = std::exchange(waiter.done, nullptr);
+    done(&error);
+  }
 }
 
 void EmbeddedStore::broke(const Error& error) {
@@ -401,7 +419,7 @@ Result<std::optional<std::string>> EmbeddedStore::load_note(std::string_view nam
 void EmbeddedStore::submit_note(std::string name, std::string text, Callback<Revision> done) {
   if (auto refused = refusal(0)) return done(fail(*refused));
   open_.batch.put(mvcc::meta_key(name), text);
-  answer_when_durable(Result<Revision>(machine_.durable()), std::move(done));
+  answer_when_durable(Result<Revision>(machine_.durable()), std::move(done), Patience::kWaits);
 }
 
 std::shared_ptr<const void> EmbeddedStore::pin(Revision revision) {
@@ -444,6 +462,11 @@ void EmbeddedStore::wake_watchers() { feed_wanted_.notify(); }
 
 awaitable<void> EmbeddedStore::tick() {
   for (int half_seconds = 1;; ++half_seconds) {
+    half_second_ = loop_.now();
+    if (in_flight_ && half_second_ - flying_.began >= options_.write_timeout) {
+      time_out(flying_);
+      time_out(open_);
+    }
     co_await loop_.sleep(std::chrono::milliseconds(500));
     for (LeaseId id : machine_.lessor().due(loop_.now(), kRevokesPerTick)) {
       if (refusal(0)) break;
@@ -501,7 +524,7 @@ awaitable<void> EmbeddedStore::compact_slowly() {
     while (!compaction_waiters_.empty() && compaction_waiters_.front().first <= goal) {
       auto waiter = std::move(compaction_waiters_.front().second);
       compaction_waiters_.pop_front();
-      open_.waiters.push_back(std::move(waiter));
+      open_.waiters.push_back({std::move(waiter)});
       schedule_flush();
     }
   }
