@@ -30,21 +30,19 @@ struct Target {
   std::shared_ptr<const net::TlsClientContext> tls;
 };
 
+bool uses_tls(const FetchOptions& options) {
+  if (options.endpoint.starts_with("https://") || options.endpoint.starts_with("unixs://")) return true;
+  return options.endpoint.find("://") == std::string::npos && (!options.ca.empty() || !options.certificate.empty());
+}
+
 Result<Target> target_of(const FetchOptions& options) {
   std::string_view text = options.endpoint;
   if (text.find(',') != std::string_view::npos)
     return fail(Code::kBadRequest, "a snapshot is of one server, not of several: {}", text);
-  bool tls = !options.ca.empty() || !options.certificate.empty();
-  if (text.starts_with("http://")) {
-    text.remove_prefix(7);
-    tls = false;
-  } else if (text.starts_with("https://")) {
-    text.remove_prefix(8);
-    tls = true;
-  }
+  if (text.starts_with("http://")) text.remove_prefix(7);
+  else if (text.starts_with("https://")) text.remove_prefix(8);
   const bool local = text.starts_with("unix:///") || text.starts_with("unixs:///");
   if (local) {
-    tls = text.starts_with("unixs");
     text.remove_prefix(text.find('/') + 2);
   } else if (text.ends_with('/')) {
     text.remove_suffix(1);
@@ -52,7 +50,7 @@ Result<Target> target_of(const FetchOptions& options) {
   auto address = local ? Result<net::Address>(net::Address{std::string(text), 0}) : net::parse_address(text, 2379);
   if (!address) return fail(address.error());
   Target target{std::move(*address), nullptr};
-  if (!tls) return target;
+  if (!uses_tls(options)) return target;
   auto ca = read_text(options.ca), certificate = read_text(options.certificate), key = read_text(options.key);
   for (auto* read : {&ca, &certificate, &key}) {
     if (!*read) return fail(read->error());
@@ -118,9 +116,10 @@ Error with_advice(const FetchOptions& options, Error error) {
   else if (says("permission denied")) advice = "only users with the role root get a snapshot";
   else if (says("authentication is not enabled")) advice = "leave out --user";
   else if (says("certificate of the server")) advice = "give --cacert with the CA of its certificate";
-  else if (says("TLS")) advice = "is it https there, and does it want a client's --cert and --key?";
   else if (says("connect to")) advice = "is the server up, and is this its client URL?";
-  else if (error.code == Code::kUnavailable) advice = "is it http there, or https?";
+  else if (says("TLS handshake")) advice = "is it https there?";
+  else if (error.code == Code::kUnavailable)
+    advice = uses_tls(options) ? "does it want a client's --cert and --key?" : "is it https there?";
   if (!advice.empty()) error.message = fmt::format("{}: {} ({})", options.endpoint, text, advice);
   return error;
 }
