@@ -237,6 +237,7 @@ def test_mistakes_are_named_and_end_the_start():
     assert "not supported" in refused("--enable-v2")
     assert "--trusted-ca-file" in refused("--client-crl-file", "/x")
     assert "--log-outputs" in refused("--log-outputs", "/no/such/folder/log", status=1)
+    assert "2 members" in refused("--initial-cluster", "a=http://127.0.0.1:1,b=http://127.0.0.1:2")
     assert "TLS1.2 or TLS1.3" in refused("--tls-min-version", "TLS1.1")
     assert "/no/such/file" in refused("--config-file", "/no/such/file")
 

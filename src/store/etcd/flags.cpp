@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <map>
+#include <set>
 
 #include <yaml-cpp/yaml.h>
 
@@ -59,6 +60,9 @@ constexpr Flag kFlags[] = {
     {"cors", Kind::kText, "*", "Origins whose web pages may read answers of the HTTP side."},
     {"host-whitelist", Kind::kText, "*", "Host names that HTTP requests without TLS may be for."},
     {"listen-client-http-urls", Kind::kText, "", "More URLs to listen on for clients (etcd: of HTTP only)."},
+    {"initial-cluster", Kind::kText, "", "NAME=PEER-URL of this member; others would be members of a cluster, which this is not."},
+    {"enable-grpc-gateway", Kind::kBool, "true", "Answer JSON under /v3/."},
+    {"socket-reuse-port", Kind::kBool, "false", "Let other processes listen on the same ports (SO_REUSEPORT)."},
     {"log-level", Kind::kText, "info", "debug, info, warn or error."},
     {"debug", Kind::kBool, "false", "The same as --log-level debug."},
     {"log-outputs", Kind::kText, "default", "'default' and 'stderr', 'stdout', or paths of files."},
@@ -68,7 +72,6 @@ constexpr Flag kFlags[] = {
     {"help", Kind::kBool, "false", "Print this and exit."},
     // Accepted: they concern what a single node does not do, or how etcd does what we do otherwise.
     {"listen-peer-urls", Kind::kAccepted, "http://localhost:2380", kPeers},
-    {"initial-cluster", Kind::kAccepted, "", kPeers},
     {"initial-cluster-state", Kind::kAccepted, "new", kPeers},
     {"initial-cluster-token", Kind::kAccepted, "etcd-cluster", kPeers},
     {"heartbeat-interval", Kind::kAccepted, "100", kPeers},
@@ -100,10 +103,7 @@ constexpr Flag kFlags[] = {
     {"logger", Kind::kAccepted, "zap", "log lines go to stderr"},
     {"log-format", Kind::kAccepted, "json", "log lines go to stderr"},
     {"log-package-levels", Kind::kAccepted, "", "log lines go to stderr"},
-    {"enable-log-rotation", Kind::kAcceptedBool, "false", "log lines go to stderr"},
     {"enable-pprof", Kind::kAcceptedBool, "false", "of the Go runtime"},
-    {"enable-grpc-gateway", Kind::kAcceptedBool, "true", "of the JSON gateway"},
-    {"socket-reuse-port", Kind::kAcceptedBool, "false", "of the listener"},
     {"socket-reuse-address", Kind::kAcceptedBool, "false", "of the listener"},
     {"feature-gates", Kind::kAccepted, "", "of etcd's own stages"},
     {"experimental-initial-election-tick-advance", Kind::kAcceptedBool, "true", kPeers},
@@ -153,12 +153,30 @@ constexpr Flag kFlags[] = {
     {"proxy-write-timeout", Kind::kAccepted, "5000", "of the v2 proxy"},
     {"proxy-read-timeout", Kind::kAccepted, "0", "of the v2 proxy"},
     {"force-new-cluster", Kind::kAcceptedBool, "false", "a single node is one already"},
+    {"set-member-localaddr", Kind::kAcceptedBool, "false", kPeers},
+    {"experimental-set-member-localaddr", Kind::kAcceptedBool, "false", kPeers},
+    {"wait-cluster-ready-timeout", Kind::kAccepted, "5s", kPeers},
+    {"experimental-wait-cluster-ready-timeout", Kind::kAccepted, "5s", kPeers},
+    {"discovery-user", Kind::kAccepted, "", kPeers},
+    {"discovery-password", Kind::kAccepted, "", kPeers},
+    {"discovery-cert", Kind::kAccepted, "", kPeers},
+    {"discovery-key", Kind::kAccepted, "", kPeers},
+    {"discovery-cacert", Kind::kAccepted, "", kPeers},
+    {"distributed-tracing-address", Kind::kAccepted, "localhost:4317", "no traces are sent"},
+    {"distributed-tracing-service-name", Kind::kAccepted, "etcd", "no traces are sent"},
+    {"distributed-tracing-instance-id", Kind::kAccepted, "", "no traces are sent"},
+    {"distributed-tracing-sampling-rate", Kind::kAccepted, "0", "no traces are sent"},
+    {"experimental-distributed-tracing-address", Kind::kAccepted, "localhost:4317", "no traces are sent"},
+    {"experimental-distributed-tracing-service-name", Kind::kAccepted, "etcd", "no traces are sent"},
+    {"experimental-distributed-tracing-instance-id", Kind::kAccepted, "", "no traces are sent"},
+    {"experimental-distributed-tracing-sampling-rate", Kind::kAccepted, "0", "no traces are sent"},
     // Refused when asked for.
+    {"enable-log-rotation", Kind::kRefusedBool, "false", "let logrotate do it, with copytruncate"},
     {"discovery-token", Kind::kRefused, "", kOneNode},
     {"discovery-endpoints", Kind::kRefused, "", kOneNode},
     {"enable-distributed-tracing", Kind::kRefusedBool, "false", "no traces are sent"},
     {"experimental-enable-distributed-tracing", Kind::kRefusedBool, "false", "no traces are sent"},
-    {"wal-dir", Kind::kRefused, "", "the log lies in the data directory"},
+    {"wal-dir", Kind::kRefused, "", "the log lies in the data directory: put that on the fast disk"},
     {"unsafe-no-fsync", Kind::kRefusedBool, "false", "an acknowledged write is always on disk"},
     {"discovery", Kind::kRefused, "", kOneNode},
     {"discovery-srv", Kind::kRefused, "", kOneNode},
@@ -353,6 +371,9 @@ class Interpreter {
     const bool told = settings_.contains("advertise-client-urls") || !settings_.contains("listen-client-urls");
     out.advertise_client_urls = split(text(told ? "advertise-client-urls" : "listen-client-urls"));
     out.initial_advertise_peer_urls = split(text("initial-advertise-peer-urls"));
+    members();
+    out.gateway = flag("enable-grpc-gateway");
+    out.reuse_port = flag("socket-reuse-port");
     number("quota-backend-bytes", out.quota_bytes, INT64_MIN, INT64_MAX);
     if (out.quota_bytes == 0) out.quota_bytes = 2ll << 30;
     number("max-txn-ops", out.max_txn_ops, 1, 1'000'000);
@@ -401,6 +422,15 @@ class Interpreter {
     auto value = parse_urls(name, text(name));
     if (!value) return keep(value.error());
     out = std::move(*value);
+  }
+  // A member of a cluster that came up alone would take writes that the others never see.
+  void members() {
+    std::set<std::string> names;
+    for (const std::string& member : split(text("initial-cluster"))) names.insert(member.substr(0, member.find('=')));
+    if (names.size() > 1)
+      refuse(fmt::format("--initial-cluster names {} members: this store is a single node, and would share nothing with the "
+                         "others. Name this one alone, or run etcd for a cluster",
+                         names.size()));
   }
   // Hours when it is a bare number in periodic mode (etcd's older form).
   void compaction(StandaloneOptions& out) {

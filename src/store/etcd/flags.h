@@ -31,6 +31,8 @@ struct StandaloneOptions {
   std::vector<Url> listen_client_urls, listen_metrics_urls;
   std::vector<std::string> advertise_client_urls, initial_advertise_peer_urls;
   int64_t quota_bytes = 2ll << 30;                       // <= 0: none
+  bool gateway = true;                                   // JSON under /v3/
+  bool reuse_port = false;                               // of listeners
   size_t max_txn_ops = 128;
   size_t max_request_bytes = 1536 * 1024;
   size_t max_concurrent_streams = 1u << 31;

@@ -147,6 +147,15 @@ TEST(FlagsTest, LogsMetricsAndKeepAlive) {
   EXPECT_FALSE(parse_options({"--log-outputs="}, no_environment).has_value());
 }
 
+TEST(FlagsTest, AMemberOfAClusterDoesNotComeUpAlone) {
+  EXPECT_TRUE(parse_options({"--initial-cluster=a=http://10.0.0.1:2380,a=http://[::1]:2380"}, no_environment).has_value());
+  auto refused = parse_options({"--initial-cluster=a=http://10.0.0.1:2380,b=http://10.0.0.2:2380"}, no_environment);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().message.find("names 2 members"), std::string::npos) << refused.error().message;
+  EXPECT_FALSE(parse_options({"--enable-log-rotation"}, no_environment).has_value());
+  EXPECT_FALSE(parse_options({"--enable-grpc-gateway=false"}, no_environment)->gateway);
+}
+
 TEST(FlagsTest, WhatIsListenedAtIsToldUnlessItIsSaid) {
   EXPECT_EQ(parse_options({}, no_environment)->advertise_client_urls, std::vector<std::string>{"http://localhost:2379"});
   EXPECT_EQ(parse_options({"--listen-client-urls=http://10.0.0.1:2379"}, no_environment)->advertise_client_urls,

@@ -122,7 +122,8 @@ awaitable<void> EtcdService::http(net::Request& request, net::ResponseWriter& wr
   net::Response response;
   const std::string location = settle_path(request, target);
   if (target.path.starts_with("/v3beta/")) target.path.replace(0, 8, "/v3/");
-  const bool secure = request.scheme == "https", gateway = target.path.starts_with("/v3/");
+  const bool secure = request.scheme == "https",
+             gateway = options_.gateway && target.path.starts_with("/v3/");
   if (!secure && !listed(options_.host_whitelist, host_of(request.authority))) {
     response.status = 421;
     response.headers.set("Content-Type", "text/plain; charset=utf-8");

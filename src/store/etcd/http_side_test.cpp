@@ -284,6 +284,17 @@ TEST_F(HttpSideTest, OriginsAndHostsAreChecked) {
       std::move(options));
 }
 
+TEST_F(HttpSideTest, WithoutTheGatewayThereIsNoJson) {
+  EtcdOptions options;
+  options.gateway = false;
+  run(
+      [this]() -> awaitable<void> {
+        EXPECT_EQ((co_await post("/v3/kv/range", R"({"key":"Zm9v"})")).status, 404);
+        EXPECT_EQ((co_await get("/version")).status, 200);
+      },
+      std::move(options));
+}
+
 // Go's mux (etcd 3.4.23): a path by another name is sent to its own, and escapes do not make
 // another one.
 TEST_F(HttpSideTest, PathsAreReadAsGoReadsThem) {

@@ -41,6 +41,7 @@ struct EtcdOptions {
   size_t max_txn_ops = 128;
   Duration progress_notify_interval = std::chrono::minutes(10);
   metrics::Registry* metrics = nullptr;      // whose metrics /metrics shows beside the service's own
+  bool gateway = true;                       // answers JSON under /v3/
   bool measure_calls = false;                // /metrics has histograms of how long calls take
   std::vector<std::string> cors = {"*"};     // origins whose pages may read answers
   std::vector<std::string> host_whitelist = {"*"};  // names that an HTTP request without TLS may be for

@@ -61,6 +61,7 @@ awaitable<Result<void>> Standalone::start() {
   etcd.max_txn_ops = options_.max_txn_ops;
   etcd.progress_notify_interval = options_.progress_notify_interval;
   etcd.metrics = &metrics_;
+  etcd.gateway = options_.gateway;
   etcd.measure_calls = options_.extensive_metrics;
   etcd.cors = options_.cors;
   etcd.host_whitelist = options_.host_whitelist;
@@ -130,7 +131,9 @@ void Standalone::secure(const Url& url, Options& options) {
 }
 
 Result<std::unique_ptr<net::Listener>> Standalone::listen(const Url& url, std::string_view what) {
-  auto listener = url.path.empty() ? network_.listen({url.host, url.port}) : network_.listen_local(url.path);
+  auto listener = !url.path.empty()        ? network_.listen_local(url.path)
+                  : options_.reuse_port ? network_.listen_shared({url.host, url.port})
+                                        : network_.listen({url.host, url.port});
   if (!listener) return listener;
   const net::Address local = (*listener)->local();
   log::info("store", what, {{"address", url.path.empty() ? net::to_string(local) : local.host}, {"tls", url.tls}});
