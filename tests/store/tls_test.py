@@ -182,6 +182,22 @@ def test_certificates_that_change_are_used_at_once():
             assert shown(server) == "CN=mallory"
 
 
+def test_snapshots_are_fetched_over_tls():
+    with pki() as p:
+        who = ["--cacert", p / "ca.crt", "--cert", p / "alice.crt", "--key", p / "alice.key"]
+        for kind in KINDS:
+            with Secure(kind, *p.server_flags("--trusted-ca-file", p / "ca.crt")) as server:
+                run(ETCDCTL, "--endpoints", server.url, *who, "put", "a", "b", env={**os.environ, "ETCDCTL_API": "3"})
+                run(*store_command(), "snapshot", "save", p / f"{kind}.db", "--endpoints", server.url, *who)
+                run(*store_command(), "import", "--from", server.url, "--data-dir", p / f"{kind}.imported", *who)
+                assert "--cacert" in run(*store_command(), "import", "--from", server.url, "--data-dir", p / "no", ok=False)
+                assert "https" in run(*store_command(), "import", "--from", server.url.replace("https", "http"), "--data-dir",
+                                      p / "no", ok=False)
+                assert "--cert" in run(*store_command(), "snapshot", "save", p / "no.db", "--endpoints", server.url, "--cacert",
+                                       p / "ca.crt", ok=False)
+                assert not (p.dir / "no").exists() and not (p.dir / "no.db").exists()
+
+
 def test_a_certificate_of_its_own():
     for kind in KINDS:
         with Secure(kind, "--auto-tls") as server:
@@ -198,4 +214,5 @@ def test_a_certificate_of_its_own():
 if __name__ == "__main__":
     run_tests([test_who_names_a_ca_asks_for_certificates, test_revoked_certificates_are_refused,
                test_only_certificates_for_these_names_are_taken, test_versions_and_cipher_suites,
-               test_certificates_that_change_are_used_at_once, test_a_certificate_of_its_own])
+               test_certificates_that_change_are_used_at_once, test_snapshots_are_fetched_over_tls,
+               test_a_certificate_of_its_own])
