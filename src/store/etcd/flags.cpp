@@ -315,7 +315,7 @@ Result<Duration> parse_duration(std::string_view name, std::string_view text) {
   while (!rest.empty()) {
     double amount = 0;
     auto [end, ec] = std::from_chars(rest.data(), rest.data() + rest.size(), amount);
-    if (ec != std::errc() || amount < 0)
+    if (ec != std::errc() || !(amount >= 0))  // nor a NaN
       return fail(Code::kBadRequest, "--{}: \"{}\" is not a duration", name, text);
     rest.remove_prefix(size_t(end - rest.data()));
     size_t unit = 0;

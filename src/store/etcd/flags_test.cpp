@@ -134,6 +134,17 @@ TEST(FlagsTest, Tls) {
   EXPECT_FALSE(parse_options({"--listen-metrics-urls=https://127.0.0.1:1"}, no_environment).has_value());
 }
 
+TEST(FlagsTest, DurationsAreGos) {
+  auto interval = [](const std::string& text) {
+    auto options = parse_options({"--watch-progress-notify-interval=" + text}, no_environment);
+    return options ? options->progress_notify_interval : Duration(-1);
+  };
+  EXPECT_EQ(interval("1h1m1.5s"), std::chrono::milliseconds(3'661'500));
+  EXPECT_EQ(interval("300ms"), std::chrono::milliseconds(300));
+  for (const char* wrong : {"", "5", "s", "-5s", "5x", "nans", "infs", "9000000h9000000h", "1e300s"})
+    EXPECT_EQ(interval(wrong), Duration(-1)) << wrong;
+}
+
 TEST(FlagsTest, LogsMetricsAndKeepAlive) {
   auto options = parse_options({"--log-outputs=stderr,/x", "--metrics=extensive", "--grpc-keepalive-interval=10s",
                                 "--grpc-keepalive-timeout=0s"},
