@@ -13,7 +13,7 @@ import tempfile
 import urllib.error
 import urllib.request
 
-from harness import Server, need, run_tests, store_command
+from harness import Server, free_ports, need, run_tests, store_command
 
 CURL, ETCDCTL, OPENSSL = need("curl"), need("etcdctl"), need("openssl")
 KINDS = {"etcd": [need("etcd")], "roadstead": store_command()}
@@ -69,6 +69,7 @@ class Secure(Server):
     """Serves clients over TLS; ready when it answers alice, or when it refuses her."""
 
     def __init__(self, kind, *flags):
+        flags = flags or ("--auto-tls",)
         super().__init__(kind, KINDS[kind], *flags)
         self.url = self.url.replace("http:", "https:")
         place = self.command.index("--listen-client-urls")
@@ -198,6 +199,32 @@ def test_snapshots_are_fetched_over_tls():
                 assert not (p.dir / "no").exists() and not (p.dir / "no.db").exists()
 
 
+def test_the_static_pod_of_kubeadm():
+    """Its command line (kubernetes cmd/kubeadm/app/phases/etcd/local.go, v1.32), and what its probes ask."""
+    with pki() as p:
+        for kind, command in KINDS.items():
+            with Secure(kind) as server:
+                server.stop()
+                metrics = free_ports(1)[0]
+                peer = f"https://127.0.0.1:{server.peer_port}"
+                ours = ["--feature-gates=InitialCorruptCheck=true", "--watch-progress-notify-interval=5s"]  # of etcd 3.6
+                server.command = [
+                    *command, f"--advertise-client-urls={server.url}", f"--cert-file={p / 'server.crt'}",
+                    "--client-cert-auth=true", f"--data-dir={server.dir}/of-kubeadm", "--experimental-initial-corrupt-check=true",
+                    "--experimental-watch-progress-notify-interval=5s", f"--initial-advertise-peer-urls={peer}",
+                    f"--initial-cluster=node={peer}", f"--key-file={p / 'server.key'}", f"--listen-client-urls={server.url}",
+                    f"--listen-metrics-urls=http://127.0.0.1:{metrics}", f"--listen-peer-urls={peer}", "--name=node",
+                    f"--peer-cert-file={p / 'server.crt'}", "--peer-client-cert-auth=true",
+                    f"--peer-key-file={p / 'server.key'}", f"--peer-trusted-ca-file={p / 'ca.crt'}",
+                    "--snapshot-count=10000", f"--trusted-ca-file={p / 'ca.crt'}", *(ours if kind == "roadstead" else [])]
+                server.start()
+                assert served(p, server, "alice") and not served(p, server), kind
+                probes = ["/health?exclude=NOSPACE&serializable=true", "/health?serializable=false"]
+                for probe in probes + (["/livez", "/readyz"] if kind == "roadstead" else []):
+                    with urllib.request.urlopen(f"http://127.0.0.1:{metrics}{probe}", timeout=10) as answer:
+                        assert answer.status == 200, (kind, probe)
+
+
 def test_a_certificate_of_its_own():
     for kind in KINDS:
         with Secure(kind, "--auto-tls") as server:
@@ -215,4 +242,4 @@ if __name__ == "__main__":
     run_tests([test_who_names_a_ca_asks_for_certificates, test_revoked_certificates_are_refused,
                test_only_certificates_for_these_names_are_taken, test_versions_and_cipher_suites,
                test_certificates_that_change_are_used_at_once, test_snapshots_are_fetched_over_tls,
-               test_a_certificate_of_its_own])
+               test_the_static_pod_of_kubeadm, test_a_certificate_of_its_own])
