@@ -12,6 +12,10 @@
 namespace rs::log {
 namespace {
 std::atomic<Level> g_level{Level::kInfo};
+std::vector<int>& outputs() {
+  static std::vector<int> descriptors{STDERR_FILENO};
+  return descriptors;
+}
 constexpr std::string_view kNames[] = {"debug", "info", "warning", "error"};
 
 void append_value(std::string& line, std::string_view value) {
@@ -33,6 +37,7 @@ void append_value(std::string& line, std::string_view value) {
 }  // namespace
 
 void set_level(Level level) { g_level = level; }
+void set_outputs(std::vector<int> descriptors) { outputs() = std::move(descriptors); }
 bool enabled(Level level) { return level >= g_level.load(std::memory_order_relaxed); }
 
 bool parse_level(std::string_view text, Level& out) {
@@ -52,7 +57,9 @@ void write(Level level, std::string_view room, std::string_view message, Fields 
     append_value(line, field.value);
   }
   line += '\n';
-  [[maybe_unused]] auto written = ::write(STDERR_FILENO, line.data(), line.size());
+  for (const int descriptor : outputs()) {
+    [[maybe_unused]] auto written = ::write(descriptor, line.data(), line.size());
+  }
 }
 
 }  // namespace rs::log

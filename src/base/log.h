@@ -1,4 +1,4 @@
-// Structured log lines on stderr: one line an event, "time level room: message key=value …".
+// Structured log lines, on stderr unless told otherwise: one line an event, "time level room: message key=value …".
 //
 // log::info("mesh", "endpoint ejected", {{"service", name}, {"failures", 5}});
 // Any thread. A line is written with one write(2), so lines of several threads do not mix.
@@ -8,6 +8,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace rs::log {
 
@@ -29,6 +30,8 @@ using Fields = std::initializer_list<Field>;
 void set_level(Level level);           // lines below it are dropped; default kInfo
 bool parse_level(std::string_view text, Level& out);  // debug, info, warning, error
 bool enabled(Level level);
+// Where lines go instead of stderr: descriptors that stay open. Before other threads write.
+void set_outputs(std::vector<int> descriptors);
 
 void write(Level level, std::string_view room, std::string_view message, Fields fields = {});
 inline void debug(std::string_view room, std::string_view message, Fields fields = {}) {

@@ -68,12 +68,21 @@ void append_prefix(std::string& out, size_t message_bytes);
 // The call ends with the returned status. Cancelled when the client goes away.
 using StreamHandler = std::function<awaitable<Status>(ServerStream& stream)>;
 
+// How long calls took: how many by upper bound, with the bounds that Prometheus' clients have by themselves.
+struct CallDurations {
+  static constexpr std::array<double, 11> kSeconds = {.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10};
+  std::array<uint64_t, kSeconds.size() + 1> counts{};  // the last: longer than all
+  double total_seconds = 0;
+  void add(Duration took);
+};
+
 // What became of the calls of one method. Plain numbers of the server's loop: an increment each.
 struct CallCounts {
   uint64_t started = 0;
   uint64_t messages_received = 0, messages_sent = 0;
   uint64_t bytes_received = 0, bytes_sent = 0;  // of messages, without what frames them
   std::array<uint64_t, 17> handled{};           // by StatusCode
+  std::unique_ptr<CallDurations> durations;     // null: not measured
 };
 
 struct ServerOptions {
@@ -81,9 +90,12 @@ struct ServerOptions {
   size_t concurrent_streams = 1u << 31;
   Duration min_ping_interval = std::chrono::seconds(5);  // more often: GOAWAY "too_many_pings"
   std::shared_ptr<const TlsServerContext> tls;
+  TlsSource tls_source;                         // as HttpServerOptions has it
   HttpLimits limits;
-  // Looks at the metadata of a call before its handler does; a status refuses it.
-  std::function<std::optional<Status>(const Headers& metadata)> admit;
+  // What a stream ends with that waits for its client's next message when the server stops: it might wait for ever.
+  Status stopped = {StatusCode::kUnavailable, "the server is stopping"};
+  // Looks at the metadata of a call, unary or streaming, before its handler does; a status refuses it.
+  std::function<std::optional<Status>(const Headers& metadata, bool streaming)> admit;
   Handler http_handler;                         // requests that are not gRPC (content-type), HTTP/1.1 too; null: 415
 };
 

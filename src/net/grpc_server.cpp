@@ -53,8 +53,9 @@ void end_without_message(ServerExchange& exchange, const Status& status) {
   exchange.connection->respond(exchange, fields, true);
 }
 
-void count_end(CallCounts& counts, StatusCode code) {
+void count_end(CallCounts& counts, StatusCode code, const ServerExchange& exchange) {
   ++counts.handled[std::min(static_cast<size_t>(code), counts.handled.size() - 1)];
+  if (counts.durations) counts.durations->add(exchange.session->core->loop.now() - exchange.started);
 }
 
 void count_received(CallCounts& counts, size_t bytes) {
@@ -112,7 +113,7 @@ class UnaryCall final : public ServerSink {
     if (on_drained) on_drained();
   }
   void answered(StatusCode code) {
-    if (!std::exchange(answered_, true)) count_end(*method_.counts, code);
+    if (!std::exchange(answered_, true)) count_end(*method_.counts, code, *exchange_);
   }
   void answered_with(size_t message_bytes) {
     answered(StatusCode::kOk);
@@ -284,13 +285,17 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
     if (waiting_) changed_.notify();
   }
   bool long_lived() const override { return true; }
+  void stopping() override { changed_.notify(); }
 
   // ---- ServerStream ----
   const CallInfo& info() const override { return info_; }
   size_t unsent_bytes() const override { return exchange_->unsent; }
 
   awaitable<Result<std::optional<std::string>>> read() override {
-    while (messages_.empty() && !ended_ && !gone_ && error_.code == StatusCode::kOk) co_await changed_.wait();
+    while (messages_.empty() && !ended_ && !gone_ && error_.code == StatusCode::kOk) {
+      if (session_->core->stopping) error_ = session_->core->grpc->options.stopped;
+      else co_await changed_.wait();
+    }
     if (!messages_.empty()) {
       std::string message = std::move(messages_.front());
       messages_.pop_front();
@@ -340,7 +345,7 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
     struct Guard {
       StreamCall& s;
       ~Guard() {
-        if (!s.finished_) count_end(*s.method_.counts, StatusCode::kCancelled);
+        if (!s.finished_) count_end(*s.method_.counts, StatusCode::kCancelled, *s.exchange_);
         if (!s.gone_ && !s.finished_) s.exchange_->connection->reset(*s.exchange_, NGHTTP2_CANCEL);
         s.session_->handler_ended();
       }
@@ -360,7 +365,7 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
 
   void finish(const Status& status) {
     finished_ = true;
-    count_end(*method_.counts, status.code);
+    count_end(*method_.counts, status.code, *exchange_);
     if (gone_) return;
     if (!began_) return end_without_message(*exchange_, status);
     exchange_->connection->finish(*exchange_, status_trailers(status));
@@ -410,6 +415,12 @@ class Discard final : public ServerSink {
 
 }  // namespace
 
+void CallDurations::add(Duration took) {
+  const double seconds = std::chrono::duration<double>(took).count();
+  ++counts[size_t(std::ranges::lower_bound(kSeconds, seconds) - kSeconds.begin())];
+  total_seconds += seconds;
+}
+
 void append_prefix(std::string& out, size_t message_bytes) { write_prefix(out, message_bytes); }
 
 awaitable<Result<void>> ServerStream::write_framed(std::shared_ptr<const std::string> bytes) {
@@ -457,13 +468,14 @@ std::shared_ptr<ServerSink> open_call(const Routes& routes, std::shared_ptr<Serv
     info.deadline = exchange->session->core->loop.now() + *parsed;
   }
   info.metadata = std::move(exchange->headers);
-  if (routes.options.admit) {
-    if (auto refused = routes.options.admit(info.metadata)) return refuse(*refused);
-  }
+  const auto& admit = routes.options.admit;
   const size_t limit = routes.options.message_bytes;
-  if (const auto unary = routes.unary.find(exchange->path); unary != routes.unary.end())
+  if (const auto unary = routes.unary.find(exchange->path); unary != routes.unary.end()) {
+    if (auto refused = admit ? admit(info.metadata, false) : std::nullopt) return refuse(*refused);
     return std::make_shared<UnaryCall>(std::move(exchange), unary->second, std::move(info), limit);
+  }
   if (const auto streaming = routes.streaming.find(exchange->path); streaming != routes.streaming.end()) {
+    if (auto refused = admit ? admit(info.metadata, true) : std::nullopt) return refuse(*refused);
     auto call = std::make_shared<StreamCall>(std::move(exchange), streaming->second, std::move(info), limit);
     call->start();
     return call;
@@ -479,6 +491,7 @@ struct Server::Impl {
     HttpServerOptions http;
     http.name = "grpc";
     http.tls = routes.options.tls;
+    http.tls_source = routes.options.tls_source;
     http.limits = routes.options.limits;
     http.limits.concurrent_streams = routes.options.concurrent_streams;
     http.limits.client_resets_per_second = std::max(http.limits.client_resets_per_second, kResetsPerSecond);

@@ -177,6 +177,41 @@ TEST(Grpc, StreamsWithFlowControlAndCancellation) {
   run(f.loop, streams(f));
 }
 
+awaitable<void> stops(Fixture& f) {
+  Client client(f.loop, f.network, f.address, {});
+  auto chatting = co_await client.open("/test.Echo/Chat", {});
+  EXPECT_TRUE(((co_await (*chatting)->write("a")).has_value()));
+  EXPECT_EQ((co_await (*chatting)->read()).value(), "a!");
+  auto flooding = co_await client.open("/test.Echo/Flood", {});
+  EXPECT_TRUE((co_await (*flooding)->read()).value().has_value());
+  bool stopped = false;
+  async::TaskGroup tasks(f.loop);
+  // Longer than the test may take: who waits for it fails.
+  tasks.spawn_fn("stop", [&]() -> awaitable<void> {
+    co_await f.server.stop(1h);
+    stopped = true;
+    f.changed.notify();
+  });
+  auto ended = co_await (*chatting)->read();
+  EXPECT_FALSE(ended.has_value());
+  if (!ended) EXPECT_EQ(ended.error().message, "the server is stopping");
+  // An answer under way is finished.
+  int messages = 1;
+  for (;;) {
+    auto more = co_await (*flooding)->read();
+    EXPECT_TRUE(more.has_value());
+    if (!more || !*more) break;
+    ++messages;
+  }
+  EXPECT_EQ(messages, 100);
+  while (!stopped) co_await f.changed.wait();
+}
+
+TEST(Grpc, StoppingEndsStreamsThatWaitForTheirClient) {
+  Fixture f;
+  run(f.loop, stops(f));
+}
+
 awaitable<void> other_requests(Fixture& f) {
   for (const bool http2 : {false, true}) {
     HttpClient client(f.loop, f.network, f.address, {.http2 = http2});

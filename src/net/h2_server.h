@@ -19,6 +19,7 @@ class ServerSink {
   virtual void end() = 0;
   virtual void closed() = 0;                      // the stream is over; nothing can be sent
   virtual void drained() {}
+  virtual void stopping() {}                      // the server is: what has no end of its own should find one
   virtual void resume() {}                        // there is room again: what ServerSession::park() put off
   virtual bool long_lived() const { return false; }  // the client may take its time to end its request
 };

@@ -99,11 +99,17 @@ struct HttpLimits {
   size_t concurrent_streams = 250;                   // per HTTP/2 connection
   size_t connections = 10'000;
   size_t client_resets_per_second = 100;             // rapid reset (CVE-2023-44487)
+  // A client of HTTP/2 with requests under way that was silent for so long is asked, and has so long to answer.
+  Duration ping_after = std::chrono::seconds(30), ping_timeout = std::chrono::seconds(20);  // 0: never; forever
 };
+
+// What the next connection is to be secured with.
+using TlsSource = std::function<std::shared_ptr<const TlsServerContext>()>;
 
 struct HttpServerOptions {
   std::string name = "http";                         // for logs and metrics
   std::shared_ptr<const TlsServerContext> tls;       // null: plain text (HTTP/2 by prior knowledge)
+  TlsSource tls_source;                              // goes before tls: for certificates that change. Needs tls too
   HttpLimits limits;
   // Makes the body of an error the server itself answers (413, 400, 431, 408, 503) in the protocol of its owner.
   std::function<Response(int status, std::string_view message)> error_response;

@@ -170,9 +170,19 @@ bool is_field_value(std::string_view text) {
   return true;
 }
 
+namespace {
+// Whether a request can begin so. A TLS client at a port without TLS is told at once, not when it gives up.
+bool may_begin(std::string_view bytes) {
+  bytes.remove_prefix(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));
+  const std::string_view method = bytes.substr(0, bytes.find(' '));
+  return method.empty() || is_token(method.substr(0, method.find('\r')));
+}
+}  // namespace
+
 Result<size_t> parse_request_head(std::string_view bytes, const Limits& limits, RequestHead& out) {
   std::string_view text, line;
   auto size = frame_head(bytes, limits, text, true);
+  if (size && *size == 0 && !may_begin(bytes)) return bad("invalid request line");
   if (!size || *size == 0) return size;
   if (!next_line(text, line)) return bad("line not ended by CRLF");
   const size_t first = line.find(' '), last = line.rfind(' ');

@@ -27,6 +27,13 @@ TEST(RequestHead, AsksForMoreUntilComplete) {
   }
 }
 
+TEST(RequestHead, RefusesAtOnceWhatCannotBecomeARequest) {
+  RequestHead head;
+  EXPECT_FALSE(request(std::string_view("\x16\x03\x01\x02\x00\x01", 6), head).has_value()) << "a TLS client's first bytes";
+  EXPECT_FALSE(request("\"GET\"", head).has_value());
+  EXPECT_EQ(request("\r\nGE", head).value(), 0u);
+}
+
 // The ids of Http11Probe that a server must refuse.
 TEST(RequestHead, RefusesWhatCouldSmuggle) {
   for (const std::string_view text : {

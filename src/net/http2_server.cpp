@@ -9,7 +9,6 @@ constexpr Duration kStallLimit = 120s;       // a client that does not take what
 constexpr Duration kCrowdedStallLimit = 5s;  // the same while all clients together have left very much
 // Unread answers: of one connection, of all, and what one connection may have while all have too much.
 constexpr size_t kUnsentOfOne = 16 << 20, kUnsentOfAll = 256 << 20, kUnsentOfOneInCrowd = 256 << 10;
-constexpr Duration kPingAfter = 30s, kPingTimeout = 20s;
 constexpr Duration kPingWithoutStreams = 2h; // grpc-go's for connections without calls
 constexpr int kPingStrikes = 2;
 constexpr size_t kBodiesPerConnection = 16;  // times body_bytes, of all streams together
@@ -263,7 +262,12 @@ awaitable<void> ServerSession::run() {
   while (handlers_ > 0) co_await changed_.wait();
 }
 
-void ServerSession::begin_shutdown() { connection->go_away(NGHTTP2_NO_ERROR, "the server is stopping"); }
+void ServerSession::begin_shutdown() {
+  connection->go_away(NGHTTP2_NO_ERROR, "the server is stopping");
+  for (const auto& exchange : connection->open_exchanges()) {
+    if (const auto sink = static_cast<ServerExchange&>(*exchange).sink) sink->stopping();
+  }
+}
 void ServerSession::abort() { connection->close(); }
 
 void ServerSession::handler_ended() {
@@ -321,12 +325,12 @@ void ServerSession::sweep(MonoTime now) {
     if (late || (exchange.unsent > 0 && now - exchange.progress >= stall_limit))
       connection->reset(exchange, NGHTTP2_CANCEL);
   }
-  if (silence < kPingAfter) {
+  if (limits.ping_after == Duration(0) || silence < limits.ping_after) {
     own_ping_ = {};
   } else if (own_ping_.since_epoch.count() == 0) {
     own_ping_ = now;
     connection->ping();
-  } else if (now - own_ping_ >= kPingTimeout) {
+  } else if (limits.ping_timeout > Duration(0) && now - own_ping_ >= limits.ping_timeout) {
     connection->close();  // the client vanished without a word
   }
 }

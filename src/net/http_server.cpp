@@ -94,7 +94,8 @@ awaitable<void> ServerCore::run_connection(std::unique_ptr<Stream> stream) {
     co_return;
   }
   if (options.tls) {
-    auto secured = co_await tls_accept(loop, std::move(stream), options.tls, options.limits.header_timeout);
+    auto secured = co_await tls_accept(loop, std::move(stream), options.tls_source ? options.tls_source() : options.tls,
+                                       options.limits.header_timeout);
     if (!secured) {
       log::debug("net", "TLS handshake failed", {{"server", options.name}, {"error", secured.error().message}});
       co_return;

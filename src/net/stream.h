@@ -19,7 +19,8 @@ namespace asio = boost::asio;
 template <class T>
 using awaitable = asio::awaitable<T>;
 
-// "127.0.0.1", 6443. The host is an IP literal (v6 without brackets) or, for connect, also a DNS name.
+// "127.0.0.1", 6443. The host is an IP literal (v6 without brackets) or, for connect, also a DNS name, or the absolute
+// path of a socket in the file system.
 struct Address {
   std::string host;
   uint16_t port = 0;
@@ -82,6 +83,9 @@ class TcpNetwork final : public Network {
   // With SO_REUSEPORT: one listener a thread on the same port, the kernel spreads connections over them. Every listener
   // of the port must be made so; a port taken by another of the same user is not noticed.
   Result<std::unique_ptr<Listener>> listen_shared(const Address& address);
+  // A socket in the file system (AF_UNIX), whose file lives as long as the listener. One that a dead process left is
+  // replaced. local() has the path as the host, and port 0.
+  Result<std::unique_ptr<Listener>> listen_local(const std::string& path);
   awaitable<Result<std::unique_ptr<Stream>>> connect(const Address& address, Duration timeout) override;
 
  private:

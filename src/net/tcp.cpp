@@ -2,9 +2,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -16,6 +20,7 @@ namespace rs::net {
 namespace {
 
 using asio::ip::tcp;
+using Local = asio::local::stream_protocol;
 using ErrorCode = boost::system::error_code;
 
 Address to_address(const tcp::endpoint& endpoint) {
@@ -66,12 +71,12 @@ ssize_t send_now(int fd, std::span<const asio::const_buffer> buffers) {
   }
 }
 
-class TcpStream final : public Stream {
+template <class Socket>
+class SocketStream final : public Stream {
  public:
-  explicit TcpStream(tcp::socket socket) : socket_(std::move(socket)) {
+  SocketStream(Socket socket, Address local, Address peer)
+      : socket_(std::move(socket)), local_(std::move(local)), peer_(std::move(peer)) {
     ErrorCode ignored;
-    local_ = to_address(socket_.local_endpoint(ignored));
-    peer_ = to_address(socket_.remote_endpoint(ignored));
     socket_.non_blocking(true, ignored);
   }
 
@@ -111,7 +116,7 @@ class TcpStream final : public Stream {
 
   awaitable<Result<void>> shutdown_write() override {
     ErrorCode error;
-    socket_.shutdown(tcp::socket::shutdown_send, error);
+    socket_.shutdown(Socket::shutdown_send, error);
     if (error) co_return broken("shutdown", error);
     co_return Result<void>{};
   }
@@ -122,12 +127,27 @@ class TcpStream final : public Stream {
   }
   Address local() const override { return local_; }
   Address peer() const override { return peer_; }
-  int native_handle() const override { return const_cast<tcp::socket&>(socket_).native_handle(); }
+  int native_handle() const override { return const_cast<Socket&>(socket_).native_handle(); }
 
  private:
-  tcp::socket socket_;
-  Address local_, peer_;
+  Socket socket_;
+  const Address local_, peer_;
 };
+
+std::unique_ptr<Stream> tcp_stream(tcp::socket socket) {
+  ErrorCode ignored;
+  Address own = to_address(socket.local_endpoint(ignored)), other = to_address(socket.remote_endpoint(ignored));
+  return std::make_unique<SocketStream<tcp::socket>>(std::move(socket), std::move(own), std::move(other));
+}
+
+// What accept() of any kind of socket ends with when it fails; nothing: try again.
+std::optional<Error> accept_failure(const ErrorCode& error, const std::string& where) {
+  if (error == asio::error::connection_aborted) return std::nullopt;
+  if (error == asio::error::no_descriptors || error == asio::error::no_memory || error == asio::error::no_buffer_space ||
+      error.value() == ENFILE)
+    return Error{Code::kResourceExhausted, fmt::format("accept on {}: {}", where, error.message())};
+  return broken("accept", error).error();
+}
 
 class TcpListener final : public Listener {
  public:
@@ -143,14 +163,10 @@ class TcpListener final : public Listener {
       co_await acceptor_.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
       if (!error) {
         set_options(socket);
-        co_return std::make_unique<TcpStream>(std::move(socket));
+        co_return tcp_stream(std::move(socket));
       }
       co_await throw_if_cancelled(error);
-      if (error == asio::error::connection_aborted) continue;
-      if (error == asio::error::no_descriptors || error == asio::error::no_memory ||
-          error == asio::error::no_buffer_space || error.value() == ENFILE)
-        co_return fail(Code::kResourceExhausted, "accept on {}: {}", to_string(local_), error.message());
-      co_return broken("accept", error);
+      if (auto failure = accept_failure(error, to_string(local_))) co_return fail(std::move(*failure));
     }
   }
 
@@ -165,6 +181,52 @@ class TcpListener final : public Listener {
   tcp::acceptor acceptor_;
   Address local_;
 };
+
+// Its file goes with it.
+class LocalListener final : public Listener {
+ public:
+  LocalListener(async::Loop& loop, Local::acceptor acceptor, std::string path)
+      : loop_(loop), acceptor_(std::move(acceptor)), path_(std::move(path)) {}
+  ~LocalListener() override { close(); }
+
+  awaitable<Result<std::unique_ptr<Stream>>> accept() override {
+    for (;;) {
+      Local::socket socket(loop_.context());
+      ErrorCode error;
+      co_await acceptor_.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
+      if (!error)
+        co_return std::make_unique<SocketStream<Local::socket>>(std::move(socket), Address{path_, 0}, Address{"@", 0});
+      co_await throw_if_cancelled(error);
+      if (auto failure = accept_failure(error, path_)) co_return fail(std::move(*failure));
+    }
+  }
+
+  Address local() const override { return {path_, 0}; }
+  void close() override {
+    if (!acceptor_.is_open()) return;
+    ErrorCode ignored;
+    acceptor_.close(ignored);
+    ::unlink(path_.c_str());
+  }
+
+ private:
+  async::Loop& loop_;
+  Local::acceptor acceptor_;
+  const std::string path_;
+};
+
+// Takes away the file of a listener that is no more.
+Result<void> remove_left_over(async::Loop& loop, const std::string& path) {
+  struct stat found{};
+  if (::lstat(path.c_str(), &found) != 0) return {};
+  if (!S_ISSOCK(found.st_mode)) return fail(Code::kAlreadyExists, "listen on {}: there is a file that is no socket", path);
+  Local::socket probe(loop.context());
+  ErrorCode error;
+  probe.connect(Local::endpoint(path), error);
+  if (!error) return fail(Code::kAlreadyExists, "listen on {}: another process is listening there", path);
+  ::unlink(path.c_str());
+  return {};
+}
 
 using Endpoints = std::vector<tcp::endpoint>;
 
@@ -184,7 +246,18 @@ awaitable<Result<Endpoints>> resolve(async::Loop& loop, const Address& address) 
   co_return endpoints;
 }
 
+awaitable<Result<std::unique_ptr<Stream>>> connect_local(async::Loop& loop, std::string path) {
+  if (path.size() >= sizeof(sockaddr_un::sun_path)) co_return fail(Code::kBadRequest, "connect to {}: the path is too long", path);
+  Local::socket socket(loop.context());
+  ErrorCode error;
+  co_await socket.async_connect(Local::endpoint(path), asio::redirect_error(asio::use_awaitable, error));
+  co_await throw_if_cancelled(error);
+  if (error) co_return fail(Code::kUnavailable, "connect to {}: {}", path, error.message());
+  co_return std::make_unique<SocketStream<Local::socket>>(std::move(socket), Address{"@", 0}, Address{path, 0});
+}
+
 awaitable<Result<std::unique_ptr<Stream>>> connect_any(async::Loop& loop, Address address) {
+  if (address.host.starts_with('/')) co_return co_await connect_local(loop, address.host);
   auto endpoints = co_await resolve(loop, address);
   if (!endpoints) co_return fail(endpoints.error());
   ErrorCode error = asio::error::host_not_found;
@@ -193,7 +266,7 @@ awaitable<Result<std::unique_ptr<Stream>>> connect_any(async::Loop& loop, Addres
     co_await socket.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
     if (!error) {
       set_options(socket);
-      co_return std::make_unique<TcpStream>(std::move(socket));
+      co_return tcp_stream(std::move(socket));
     }
     co_await throw_if_cancelled(error);
   }
@@ -225,6 +298,19 @@ Result<std::unique_ptr<Listener>> TcpNetwork::listen_with(const Address& address
     return fail(Code::kForbidden, "listen on {}: {}", to_string(address), error.message());
   if (error) return fail(Code::kUnavailable, "listen on {}: {}", to_string(address), error.message());
   return std::make_unique<TcpListener>(loop_, std::move(acceptor));
+}
+
+Result<std::unique_ptr<Listener>> TcpNetwork::listen_local(const std::string& path) {
+  if (path.empty() || path.size() >= sizeof(sockaddr_un::sun_path))
+    return fail(Code::kBadRequest, "listen on {}: a socket's path has 1 to {} bytes", path, sizeof(sockaddr_un::sun_path) - 1);
+  if (auto removed = remove_left_over(loop_, path); !removed) return fail(removed.error());
+  Local::acceptor acceptor(loop_.context());
+  ErrorCode error;
+  acceptor.open(Local(), error);
+  if (!error) acceptor.bind(Local::endpoint(path), error);
+  if (!error) acceptor.listen(4096, error);
+  if (error) return fail(Code::kUnavailable, "listen on {}: {}", path, error.message());
+  return std::make_unique<LocalListener>(loop_, std::move(acceptor), path);
 }
 
 awaitable<Result<std::unique_ptr<Stream>>> TcpNetwork::connect(const Address& address, Duration timeout) {

@@ -9,6 +9,7 @@
 
 #include "async/event.h"
 #include "net/openssl.h"
+#include "net/tls_policy.h"
 
 namespace rs::net {
 namespace {
@@ -87,7 +88,11 @@ class TlsStream final : public Stream {
       ERR_clear_error();
       const int done = SSL_do_handshake(ssl_.get());
       const int reason = SSL_get_error(ssl_.get(), done);
+      const bool not_tls = SSL_is_server(ssl_.get()) && ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST;
       const auto failure = done == 1 || reason == SSL_ERROR_WANT_READ ? Result<void>{} : handshake_failure();
+      // Go's answer (net/http, tlsRecordHeaderLooksLikeHTTP).
+      if (not_tls)
+        (void)co_await inner_->write(std::string_view("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"));
       auto sent = co_await flush();  // an alert too
       if (!failure) co_return failure;
       if (!sent) co_return sent;
@@ -250,6 +255,7 @@ awaitable<Result<std::unique_ptr<Stream>>> shake_hands(std::unique_ptr<TlsStream
 struct TlsServerContext::Impl {
   std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context{SSL_CTX_new(TLS_server_method()), SSL_CTX_free};
   std::vector<unsigned char> alpn;
+  ClientCheck client_check;
 };
 TlsServerContext::TlsServerContext(std::unique_ptr<Impl> i) : impl(std::move(i)) {}
 TlsServerContext::~TlsServerContext() = default;
@@ -259,13 +265,21 @@ Result<std::shared_ptr<const TlsServerContext>> TlsServerContext::make(const Tls
   SSL_CTX* context = impl->context.get();
   common_options(context);
   SSL_CTX_set_options(context, SSL_OP_CIPHER_SERVER_PREFERENCE);
+  if (auto used = use_versions(context, options); !used) return fail(used.error());
   if (auto used = use_identity(context, options.identity); !used) return fail(used.error());
+  const TlsClientRules& rules = options.client_rules;
+  const bool ruled = !rules.revocation_list.empty() || !rules.common_names.empty() || !rules.host_names.empty();
+  if (ruled && (options.client_ca.empty() || !options.require_client_certificate))
+    return fail(Code::kBadRequest, "rules for client certificates, but none is required");
+  auto check = ClientCheck::make(rules);
+  if (!check) return fail(check.error());
+  impl->client_check = std::move(*check);
   if (!options.client_ca.empty()) {
     if (auto trusted = trust(context, options.client_ca); !trusted) return fail(trusted.error());
     auto authorities = read_certificates(options.client_ca);
     for (const auto& authority : *authorities) SSL_CTX_add_client_CA(context, authority.get());
     if (options.require_client_certificate) {
-      SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+      impl->client_check.use(context);
     } else {
       SSL_CTX_set_verify(context, SSL_VERIFY_PEER, accept_any);
     }

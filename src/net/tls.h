@@ -15,10 +15,22 @@ struct KeyPair {
   std::string private_key;
 };
 
+enum class TlsVersion { k12, k13 };
+
+// Which of the certificates that client_ca vouches for are taken. Only where a certificate is required.
+struct TlsClientRules {
+  std::string revocation_list;             // PEM or DER; the serial numbers in it are refused, whoever issued it
+  std::vector<std::string> common_names;   // empty: any
+  std::vector<std::string> host_names;     // of subjectAltName, wildcards match; empty: any
+};
+
 struct TlsServerOptions {
   KeyPair identity;
   std::string client_ca;               // PEM bundle; empty: no client certificates asked for
   bool require_client_certificate = false;
+  TlsClientRules client_rules;
+  TlsVersion version_min = TlsVersion::k12, version_max = TlsVersion::k13;
+  std::vector<std::string> cipher_suites;  // IANA's names; of a version that has none in it, the defaults
   std::vector<std::string> alpn = {"h2", "http/1.1"};
 };
 

@@ -25,8 +25,10 @@ struct Site {
     (void)co_await writer.send({200, {}, request.body.empty() ? "secure" : request.body, {}});
   }
   void serve(bool require) {
-    auto context = TlsServerContext::make(
-        {.identity = server, .client_ca = ca.certificate, .require_client_certificate = require});
+    serve({.identity = server, .client_ca = ca.certificate, .require_client_certificate = require});
+  }
+  void serve(const TlsServerOptions& options) {
+    auto context = TlsServerContext::make(options);
     ASSERT_TRUE(context.has_value()) << context.error().message;
     http = std::make_unique<HttpServer>(loop, HttpServerOptions{.tls = *context},
                                         [this](Request& q, ResponseWriter& w) { return handle(q, w); });
@@ -86,7 +88,7 @@ awaitable<void> refusals(Site& s) {
   auto insecure = co_await s.call({.insecure = true, .identity = s.client});
   EXPECT_TRUE(insecure.has_value()) << insecure.error().message;
   const std::string plain = co_await raw_exchange(s.network, s.address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-  EXPECT_EQ(plain.find("secure"), std::string::npos);
+  EXPECT_TRUE(plain.starts_with("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")) << plain;
   co_await s.http->stop(1s);
 }
 
@@ -94,6 +96,67 @@ TEST(Tls, BothSidesVerify) {
   Site s;
   s.serve(true);
   run(s.loop, refusals(s));
+}
+
+awaitable<void> ruled(Site& s) {
+  auto asked = [&s](KeyPair who) { return s.call({.server_ca = s.ca.certificate, .identity = std::move(who)}); };
+  const KeyPair wildcard = issue(s.ca, {.common_name = "w", .dns_names = {"*.clients.test"}}).value();
+  const KeyPair other = issue(s.ca, {.common_name = "carol", .dns_names = {"carol.other"}}).value();
+  struct {
+    TlsClientRules rules;
+    bool alice, wildcard, other;
+  } cases[] = {{{}, true, true, true},
+               {{.common_names = {"alice", "bob"}}, true, false, false},
+               {{.host_names = {"a.clients.test", "carol.other"}}, false, true, true},
+               {{.common_names = {"carol"}, .host_names = {"a.clients.test"}}, false, false, false}};
+  for (auto& each : cases) {
+    s.serve({.identity = s.server, .client_ca = s.ca.certificate, .require_client_certificate = true,
+             .client_rules = each.rules});
+    EXPECT_EQ((co_await asked(s.client)).has_value(), each.alice);
+    EXPECT_EQ((co_await asked(wildcard)).has_value(), each.wildcard);
+    EXPECT_EQ((co_await asked(other)).has_value(), each.other);
+    co_await s.http->stop(1s);
+  }
+}
+
+TEST(Tls, OnlyNamedClientsAreTaken) {
+  Site s;
+  run(s.loop, ruled(s));
+}
+
+awaitable<void> renewed(Site& s) {
+  TlsServerOptions options{.identity = s.server};
+  std::shared_ptr<const TlsServerContext> now = TlsServerContext::make(options).value();
+  HttpServer server(s.loop, {.tls = now, .tls_source = [&now] { return now; }},
+                    [&s](Request& q, ResponseWriter& w) { return s.handle(q, w); });
+  auto listener = s.network.listen(kAnyPort);
+  s.address = (*listener)->local();
+  server.serve(std::move(*listener));
+  EXPECT_TRUE((co_await s.call({.server_ca = s.ca.certificate})).has_value());
+  const KeyPair authority = make_ca("another", std::chrono::hours(1)).value();
+  options.identity = issue(authority, {.common_name = "server", .ip_addresses = {"127.0.0.1"}}).value();
+  now = TlsServerContext::make(options).value();
+  EXPECT_FALSE((co_await s.call({.server_ca = s.ca.certificate})).has_value());
+  EXPECT_TRUE((co_await s.call({.server_ca = authority.certificate})).has_value());
+  co_await server.stop(1s);
+}
+
+TEST(Tls, EachConnectionAsksForTheCertificateOfNow) {
+  Site s;
+  run(s.loop, renewed(s));
+}
+
+TEST(Tls, OptionsThatCannotBeAreRefused) {
+  Site s;
+  EXPECT_FALSE(TlsServerContext::make({.identity = s.server, .cipher_suites = {"TLS_NONE"}}));
+  EXPECT_TRUE(TlsServerContext::make({.identity = s.server,
+                                      .cipher_suites = {"TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305", "TLS_AES_128_GCM_SHA256",
+                                                        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"}}));
+  EXPECT_FALSE(TlsServerContext::make({.identity = s.server, .version_min = TlsVersion::k13, .version_max = TlsVersion::k12}));
+  EXPECT_FALSE(TlsServerContext::make({.identity = s.server, .client_rules = {.common_names = {"a"}}}));
+  EXPECT_FALSE(TlsServerContext::make({.identity = s.server, .client_ca = s.ca.certificate,
+                                       .require_client_certificate = true,
+                                       .client_rules = {.revocation_list = "no list"}}));
 }
 
 TEST(Certificates, ExpiryIsRead) {

@@ -23,6 +23,9 @@ struct EmbeddedOptions {
   std::filesystem::path directory;            // made with mode 0700; empty: in memory, for tests
   int64_t quota_bytes = 2ll << 30;            // of live logical bytes; beyond it: NOSPACE alarm, writes refused
   Revision retain_revisions = 0;              // auto compaction by the owner: 0 here means none
+  // A write that the disk has not taken after so long is answered with "request timed out": nobody knows what becomes of it.
+  // etcd's: 5 s and two election timeouts.
+  Duration write_timeout = std::chrono::seconds(7);
   metrics::Registry* metrics = nullptr;       // of the store's own metrics, in etcd's names; outlives the store
 };
 
@@ -64,6 +67,7 @@ class Embedded : public Store {
     uint64_t proposals = 0;           // writes that were asked for; those not failed and not pending are durable
     uint64_t proposals_failed = 0, proposals_pending = 0;
     uint64_t slow_groups = 0;         // took longer than 100 ms to become durable
+    uint64_t written_bytes = 0;       // to the log
     uint64_t leases_renewed = 0, leases_expired = 0;
     Duration writing{};               // how long the group that is on its way to the disk has been
   };

@@ -39,13 +39,25 @@ engine::CommitTimes commit_times(const EmbeddedOptions& options) {
                                               disk_bounds())};
 }
 
-metrics::Histogram* compaction_histogram(const EmbeddedOptions& options) {
-  if (options.metrics == nullptr) return nullptr;
-  std::vector<double> bounds;
-  for (double bound = 100; bound < 1e6; bound *= 2) bounds.push_back(bound);
-  return &options.metrics->histogram("etcd_debugging_mvcc_db_compaction_total_duration_milliseconds",
-                                     "Bucketed histogram of db compaction total duration.", bounds);
-}
+// How long a compaction took, and the pieces of it that others wait for. Null: nobody wants to know.
+struct CompactionTimes {
+  metrics::Histogram *total_ms = nullptr, *index_step_ms = nullptr, *erase_ms = nullptr;
+
+  explicit CompactionTimes(metrics::Registry* registry) {
+    if (registry == nullptr) return;
+    auto find = [&](std::string_view what, std::string_view help, double first, int count) {
+      std::vector<double> bounds;
+      for (double bound = first; count-- > 0; bound *= 2) bounds.push_back(bound);
+      return &registry->histogram(fmt::format("etcd_debugging_mvcc_{}_duration_milliseconds", what), help, bounds);
+    };
+    total_ms = find("db_compaction_total", "Bucketed histogram of db compaction total duration.", 100, 14);
+    index_step_ms = find("index_compaction_pause", "Bucketed histogram of index compaction pause duration.", 0.5, 14);
+    erase_ms = find("db_compaction_pause", "Bucketed histogram of db compaction pause duration.", 1, 13);
+  }
+  static void note(metrics::Histogram* histogram, Duration took) {
+    if (histogram != nullptr) histogram->observe(std::chrono::duration<double, std::milli>(took).count());
+  }
+};
 
 }  // namespace
 
@@ -176,6 +188,7 @@ Result<void> EmbeddedStore::try_resume() {
 }
 
 void EmbeddedStore::start_tasks() {
+  half_second_ = loop_.now();
   tasks_.spawn("store tick", tick());
   tasks_.spawn("store compaction", compact_slowly());
   tasks_.spawn("store watch catch-up", feed_watchers());
@@ -207,20 +220,21 @@ void EmbeddedStore::put_alarms() {
 }
 
 template <class T>
-void EmbeddedStore::answer_when_durable(Result<T> result, Callback<T> done) {
+void EmbeddedStore::answer_when_durable(Result<T> result, Callback<T> done, Patience patience) {
   if (machine_.broken() && !failed_) broke(*machine_.broken());
   if (open_.batch.empty() && open_.waiters.empty() && machine_.head() == machine_.durable() && !in_flight_) {
     done(std::move(result));
     return;
   }
   ++activity_.proposals;
-  open_.waiters.push_back([result = std::move(result), done = std::move(done)](const Error* error) mutable {
+  auto answer = [result = std::move(result), done = std::move(done)](const Error* error) mutable {
     if (error != nullptr) {
       done(fail(*error));
     } else {
       done(std::move(result));
     }
-  });
+  };
+  open_.waiters.push_back({std::move(answer), half_second_, patience});
   open_.sync = true;
   schedule_flush();
 }
@@ -246,6 +260,7 @@ void EmbeddedStore::flush() {
   if (failed_) return committed(fail(errors::timed_out()));  // nothing more reaches the disk
   if (flying_.batch.empty()) return committed({});
   mvcc::put_head(flying_.batch, {flying_.revision, ++commits_});
+  activity_.written_bytes += flying_.batch.bytes();
   committer_->write(std::move(flying_.batch), flying_.sync, [this](Result<void> result) { committed(std::move(result)); });
 }
 
@@ -256,7 +271,9 @@ void EmbeddedStore::committed(Result<void> result) {
     if (!failed_) broke(result.error());
     Error error = errors::timed_out();  // nobody knows whether it is on disk
     activity_.proposals_failed += group.waiters.size();
-    for (auto& waiter : group.waiters) waiter(&error);
+    for (auto& waiter : group.waiters) {
+      if (waiter.done) waiter.done(&error);
+    }
   } else {
     if (loop_.now() - group.began > kSlowGroup) ++activity_.slow_groups;
     durable_commits_ = commits_;
@@ -264,9 +281,23 @@ void EmbeddedStore::committed(Result<void> result) {
     machine_.settle(group.revision);
     if (group.revision > from) hub_.publish(from);
     machine_.forget();
-    for (auto& waiter : group.waiters) waiter(nullptr);
+    for (auto& waiter : group.waiters) {
+      if (waiter.done) waiter.done(nullptr);
+    }
   }
   flush();
+}
+
+// The disk hangs: who asked must not hang with it.
+void EmbeddedStore::time_out(Group& group) {
+  const Error error = errors::timed_out();
+  // By their place: whoever is answered may ask for more, and join the group.
+  for (size_t i = 0; i < group.waiters.size(); ++i) {
+    Waiter& waiter = group.waiters[i];
+    if (!waiter.done || waiter.patience == Patience::kWaits || loop_.now() - waiter.since < options_.write_timeout) continue;
+    auto done = std::exchange(waiter.done, nullptr);
+    done(&error);
+  }
 }
 
 void EmbeddedStore::broke(const Error& error) {
@@ -278,7 +309,6 @@ void EmbeddedStore::broke(const Error& error) {
 
 Result<RangeResponse> EmbeddedStore::try_range(const RangeRequest& request) {
   if (auto checked = mvcc::check(request); !checked) return fail(checked.error());
-  if (alarms_.contains(Alarm::kCorrupt) && !request.serializable) return fail(errors::corrupt());
   return machine_.range(request);
 }
 
@@ -296,10 +326,7 @@ void EmbeddedStore::submit(DeleteRangeRequest request, Callback<DeleteRangeRespo
 
 void EmbeddedStore::submit(TxnRequest request, Callback<TxnResponse> done) {
   if (auto checked = mvcc::check(request, mvcc::kAnyOps); !checked) return done(fail(checked.error()));
-  if (!mvcc::may_write(request)) {
-    if (alarms_.contains(Alarm::kCorrupt)) return done(fail(errors::corrupt()));
-    return done(machine_.read_txn(request));
-  }
+  if (!mvcc::may_write(request)) return done(machine_.read_txn(request));
   if (auto refused = refusal(mvcc::cost(request))) return done(fail(*refused));
   answer_when_durable(machine_.txn(request, open_.batch), std::move(done));
 }
@@ -392,7 +419,7 @@ Result<std::optional<std::string>> EmbeddedStore::load_note(std::string_view nam
 void EmbeddedStore::submit_note(std::string name, std::string text, Callback<Revision> done) {
   if (auto refused = refusal(0)) return done(fail(*refused));
   open_.batch.put(mvcc::meta_key(name), text);
-  answer_when_durable(Result<Revision>(machine_.durable()), std::move(done));
+  answer_when_durable(Result<Revision>(machine_.durable()), std::move(done), Patience::kWaits);
 }
 
 std::shared_ptr<const void> EmbeddedStore::pin(Revision revision) {
@@ -435,6 +462,11 @@ void EmbeddedStore::wake_watchers() { feed_wanted_.notify(); }
 
 awaitable<void> EmbeddedStore::tick() {
   for (int half_seconds = 1;; ++half_seconds) {
+    half_second_ = loop_.now();
+    if (in_flight_ && half_second_ - flying_.began >= options_.write_timeout) {
+      time_out(flying_);
+      time_out(open_);
+    }
     co_await loop_.sleep(std::chrono::milliseconds(500));
     for (LeaseId id : machine_.lessor().due(loop_.now(), kRevokesPerTick)) {
       if (refusal(0)) break;
@@ -455,7 +487,7 @@ awaitable<void> EmbeddedStore::tick() {
 }
 
 awaitable<void> EmbeddedStore::compact_slowly() {
-  metrics::Histogram* const took_ms = compaction_histogram(options_);
+  const CompactionTimes times(options_.metrics);
   std::optional<MonoTime> began;
   std::vector<mvcc::Dropped> dropped;
   while (true) {
@@ -463,7 +495,9 @@ awaitable<void> EmbeddedStore::compact_slowly() {
     if (!began) began = loop_.now();
     while (!pins_->empty() && *pins_->begin() < machine_.compacted()) co_await loop_.sleep(std::chrono::milliseconds(5));
     Revision goal = machine_.compacted();
+    const MonoTime step_began = loop_.now();
     bool more = machine_.compact_step(kCompactKeysPerStep, kCompactVersionsPerStep, dropped);
+    CompactionTimes::note(times.index_step_ms, loop_.now() - step_began);
     if (more && dropped.size() < kDroppedRecords) {
       co_await loop_.sleep(std::chrono::nanoseconds(0));
       continue;
@@ -480,7 +514,7 @@ awaitable<void> EmbeddedStore::compact_slowly() {
     mvcc::put_number(open_.batch, "compacted", goal);
     schedule_flush();
     engine_->tidy();
-    if (took_ms != nullptr) took_ms->observe(std::chrono::duration<double, std::milli>(loop_.now() - *began).count());
+    CompactionTimes::note(times.total_ms, loop_.now() - *began);
     began.reset();
     if (alarms_.contains(Alarm::kNoSpace) && !failed_ && machine_.live_bytes() < options_.quota_bytes / 10 * 9) {
       alarms_.erase(Alarm::kNoSpace);
@@ -490,7 +524,7 @@ awaitable<void> EmbeddedStore::compact_slowly() {
     while (!compaction_waiters_.empty() && compaction_waiters_.front().first <= goal) {
       auto waiter = std::move(compaction_waiters_.front().second);
       compaction_waiters_.pop_front();
-      open_.waiters.push_back(std::move(waiter));
+      open_.waiters.push_back({std::move(waiter)});
       schedule_flush();
     }
   }
@@ -508,6 +542,7 @@ awaitable<std::vector<mvcc::Dropped>> EmbeddedStore::erase_slowly(std::vector<mv
                   sorted->notify();
                 });
   while (!*done) co_await sorted->wait();
+  const CompactionTimes times(options_.metrics);
   const uint64_t failures = failures_;
   size_t erased = 0;
   for (size_t i = 0; i < dropped->size() && !failed_; erased = i) {
@@ -517,10 +552,12 @@ awaitable<std::vector<mvcc::Dropped>> EmbeddedStore::erase_slowly(std::vector<mv
       mvcc::erase_record(open_.batch, record.main, record.sub, record.has_value);
     }
     const uint64_t commit = commits_ + 1;  // that takes it to disk
+    const MonoTime began = loop_.now();
     schedule_flush();
     do co_await loop_.sleep(std::chrono::milliseconds(1));
     while (durable_commits_ < commit && failures == failures_);
     if (failures != failures_) break;
+    CompactionTimes::note(times.erase_ms, loop_.now() - began);
   }
   dropped->erase(dropped->begin(), dropped->begin() + ptrdiff_t(erased));
   co_return std::move(*dropped);

@@ -76,10 +76,16 @@ class EmbeddedStore final : public Embedded {
 
  private:
   friend class WatchQueue;
+  enum class Patience { kTimesOut, kWaits };
+  struct Waiter {
+    std::move_only_function<void(const Error*)> done;  // empty: timed out
+    MonoTime since{};                                  // to half a second
+    Patience patience = Patience::kWaits;
+  };
   // What goes to disk together, and who waits for it.
   struct Group {
     engine::Batch batch;
-    std::vector<std::move_only_function<void(const Error*)>> waiters;
+    std::vector<Waiter> waiters;
     Revision revision = 0;
     bool sync = false;
     MonoTime began{};
@@ -89,8 +95,10 @@ class EmbeddedStore final : public Embedded {
   Result<void> recover();
   // An error when writes are refused now; cost: bytes the request may add.
   std::optional<Error> refusal(int64_t cost);
+  // kWaits: for who keeps a copy of what is on disk, and has to know what became of it.
   template <class T>
-  void answer_when_durable(Result<T> result, Callback<T> done);
+  void answer_when_durable(Result<T> result, Callback<T> done, Patience patience = Patience::kTimesOut);
+  void time_out(Group& group);
   void schedule_flush();
   void flush();
   void committed(Result<void> result);
@@ -118,6 +126,7 @@ class EmbeddedStore final : public Embedded {
   std::optional<Error> failed_;    // the disk failed: no more writes
   bool closing_ = false;
   Group open_, flying_;
+  MonoTime half_second_{};         // when the present one began
   bool in_flight_ = false, flush_scheduled_ = false;
   std::deque<std::pair<Revision, std::move_only_function<void(const Error*)>>> compaction_waiters_;
   async::Event compaction_wanted_, feed_wanted_, idle_;

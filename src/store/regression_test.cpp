@@ -185,6 +185,40 @@ TEST_F(Regression, Etcd14370_NothingIsAcknowledgedOrShownBeforeItIsOnDisk) {
   });
 }
 
+// etcd answers "request timed out" after seven seconds (v3_server.go, ReqTimeout): a disk that
+// hangs must not be silence.
+TEST_F(Regression, AWriteToADiskThatHangsIsAnsweredInTime) {
+  run([](async::Loop& loop) -> awaitable<void> {
+    auto owned = std::make_unique<HeldEngine>();
+    HeldEngine& disk = *owned;
+    auto store = EmbeddedStore::make(loop, {.write_timeout = std::chrono::milliseconds(100)},
+                                     std::move(owned), true);
+    EXPECT_TRUE((co_await (*store)->put({.key = "k", .value = "1"})).has_value());
+    disk.held = true;
+    std::optional<Result<PutResponse>> first, second;
+    std::optional<Result<Revision>> note;
+    auto keep = [](auto& slot) { return [&slot](auto done) { slot = std::move(done); }; };
+    (*store)->submit(PutRequest{.key = "k", .value = "2"}, keep(first));
+    (*store)->submit_note("name", "text", keep(note));
+    while (disk.writes_started() < 2) co_await loop.sleep(std::chrono::milliseconds(1));
+    (*store)->submit(PutRequest{.key = "k", .value = "3"}, keep(second));
+    while (!first || !second) co_await loop.sleep(std::chrono::milliseconds(1));
+    for (auto* put : {&first, &second}) {
+      EXPECT_FALSE((*put)->has_value());
+      if (!**put) EXPECT_EQ((*put)->error().message, "etcdserver: request timed out");
+    }
+    EXPECT_FALSE(note.has_value()) << "who wrote it goes by what is on disk";
+    EXPECT_EQ((*store)->try_range({.key = "k"})->kvs.at(0).value, "1");
+    // The disk comes back: both have happened after all, in their order, and all goes on.
+    disk.let_go();
+    auto third = co_await (*store)->put({.key = "k", .value = "4", .prev_kv = true});
+    EXPECT_TRUE(third.has_value() && third->prev_kv && third->prev_kv->value == "3");
+    EXPECT_EQ(third->revision, 5);
+    EXPECT_TRUE(note.has_value() && note->has_value());
+    co_await (*store)->close();
+  });
+}
+
 class UnaryOutcome final : public net::grpc::UnaryResponder {
  public:
   explicit UnaryOutcome(std::optional<net::grpc::Status>& status) : status_(status) {}

@@ -87,15 +87,18 @@ class Server:
         with open(self.dir / "log", "ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
-        def ready():
+        def begun():
             assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}:\n{self.log()}"
-            try:
-                with urllib.request.urlopen(self.url + "/health", timeout=2) as answer:
-                    return answer.status == 200
-            except OSError:
-                return False
+            return self.ready()
 
-        wait_for(ready, 20, f"{self.name} is ready")
+        wait_for(begun, 20, f"{self.name} is ready")
+
+    def ready(self):
+        try:
+            with urllib.request.urlopen(self.url + "/health", timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
 
     def stop(self, kill=False):
         if self.process is None:

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 import tempfile
@@ -111,6 +112,30 @@ def test_etcds_snapshot_becomes_ours_and_ours_etcds():
             assert state(server, lease) == expected
 
 
+def test_a_killed_etcds_file_is_said_to_lack_the_end_of_its_log():
+    def restored(server, data):
+        out = subprocess.run([*store_command(), "snapshot", "restore", server.dir / "data/member/snap/db", "--skip-hash-check",
+                              "--data-dir", data], capture_output=True, text=True, timeout=60)
+        assert out.returncode == 0, out
+        missing = re.search(r"Warning: (\d+) requests at the end of etcd's log", out.stderr)
+        return int(re.search(r"Restored (\d+) records", out.stdout).group(1)), int(missing.group(1)) if missing else 0
+
+    with folder() as temp, etcd() as server:
+        ctl(server, "lease", "grant", "5000")
+        for i in range(20):
+            ctl(server, "put", f"k{i}", "v")
+        ctl(server, "lease", "grant", "6000")
+        server.stop()
+        assert restored(server, temp / "stopped") == (20, 0)
+        server.start()
+        # Faster than etcd writes its database, ten times a second: the last of them is in the log alone.
+        for i in range(100):
+            run("curl", "-sS", server.url + "/v3/kv/put", "-d", '{"key":"bQ==","value":"eA=="}')
+        server.stop(kill=True)
+        records, missing = restored(server, temp / "killed")
+        assert records + missing == 120, (records, missing)
+
+
 def test_status_says_what_etcdctl_says():
     with folder() as temp:
         with etcd() as server:
@@ -183,6 +208,7 @@ def test_nobody_without_the_root_role_gets_a_snapshot():
 
 
 if __name__ == "__main__":
-    run_tests([test_etcds_snapshot_becomes_ours_and_ours_etcds, test_status_says_what_etcdctl_says,
+    run_tests([test_etcds_snapshot_becomes_ours_and_ours_etcds, test_a_killed_etcds_file_is_said_to_lack_the_end_of_its_log,
+               test_status_says_what_etcdctl_says,
                test_damaged_files_are_refused, test_a_bumped_revision_compacts_all_before_it,
                test_nobody_without_the_root_role_gets_a_snapshot])

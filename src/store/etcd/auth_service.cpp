@@ -6,6 +6,7 @@
 #include "store/auth/errors.h"
 #include "store/auth/password.h"
 #include "store/etcd/service.h"
+#include "store/mvcc/errors.h"
 
 namespace rs::store::etcd {
 namespace {
@@ -71,8 +72,13 @@ Result<Guard::Change> parse_revoke_permission(const Fields& fields) {
 
 }  // namespace
 
-AuthService::AuthService(Guard& guard, Embedded& store, Ids ids, Methods& methods)
-    : guard_(guard), store_(store), ids_(ids), methods_(methods) {
+AuthService::AuthService(Guard& guard, Embedded& store, Ids ids, Methods& methods,
+                         size_t request_bytes_max)
+    : guard_(guard),
+      store_(store),
+      ids_(ids),
+      methods_(methods),
+      request_bytes_max_(request_bytes_max) {
   change("AuthEnable", parse_enable);
   change("AuthDisable", parse_disable);
   method("AuthStatus", &AuthService::status);
@@ -92,12 +98,24 @@ AuthService::AuthService(Guard& guard, Embedded& store, Ids ids, Methods& method
   change("RoleRevokePermission", parse_revoke_permission);
 }
 
+std::optional<Fields> AuthService::open(std::string_view message, Responder& responder) const {
+  auto fields = decode_fields(message);
+  if (!fields) {
+    responder->fail(to_status(fields.error()));
+  } else if (measured_bytes(message) > request_bytes_max_) {
+    responder->fail(to_status(errors::request_too_large()));
+  } else {
+    return std::move(*fields);
+  }
+  return std::nullopt;
+}
+
 void AuthService::method(std::string_view name, Method method) {
   methods_.unary(fmt::format("/etcdserverpb.Auth/{}", name),
                  [this, method](const net::grpc::CallInfo& info, std::string_view message,
                                 Responder responder) {
-                   auto fields = decode_fields(message);
-                   if (!fields) return responder->fail(to_status(fields.error()));
+                   auto fields = open(message, responder);
+                   if (!fields) return;
                    (this->*method)(Caller(guard_, info), *fields, std::move(responder));
                  });
 }
@@ -106,8 +124,8 @@ void AuthService::change(std::string_view name, Parse parse) {
   methods_.unary(fmt::format("/etcdserverpb.Auth/{}", name),
                  [this, parse](const net::grpc::CallInfo& info, std::string_view message,
                                Responder responder) {
-                   auto fields = decode_fields(message);
-                   if (!fields) return responder->fail(to_status(fields.error()));
+                   auto fields = open(message, responder);
+                   if (!fields) return;
                    if (auto refused = Caller(guard_, info).refuse(Needs::kRoot))
                      return responder->fail(to_status(*refused));
                    auto change = parse(*fields);

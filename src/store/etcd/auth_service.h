@@ -11,13 +11,15 @@ namespace rs::store::etcd {
 class AuthService {
  public:
   // Adds its methods; all of it outlives the methods' last call.
-  AuthService(Guard& guard, Embedded& store, Ids ids, Methods& methods);
+  AuthService(Guard& guard, Embedded& store, Ids ids, Methods& methods, size_t request_bytes_max);
 
  private:
   using Parse = Result<Guard::Change> (*)(const Fields& fields);
   using Method = void (AuthService::*)(const Caller& caller, const Fields& fields,
                                        Responder responder);
 
+  // A call's fields; nothing when it was refused.
+  std::optional<Fields> open(std::string_view message, Responder& responder) const;
   void change(std::string_view name, Parse parse);
   void method(std::string_view name, Method method);
 
@@ -41,6 +43,7 @@ class AuthService {
   Embedded& store_;
   const Ids ids_;
   Methods& methods_;
+  const size_t request_bytes_max_;
 };
 
 }  // namespace rs::store::etcd

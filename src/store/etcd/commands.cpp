@@ -11,6 +11,7 @@
 
 #include "async/task_group.h"
 #include "store/engine/rocks_engine.h"
+#include "store/snapshot/etcd_log.h"
 #include "store/snapshot/fetch.h"
 #include "store/snapshot/snapshot.h"
 
@@ -118,7 +119,7 @@ Result<snapshot::Restored> restore_to(const std::string& path, const Restore& op
   if (!reader) return fail(reader.error());
   std::error_code error;
   if (fs::exists(options.data_dir, error) && !fs::is_empty(options.data_dir, error))
-    return fail(Code::kAlreadyExists, "data-dir \"{}\" not empty or could not be read", options.data_dir);
+    return fail(Code::kAlreadyExists, "data-dir \"{}\" not empty or could not be read: give another, or move it away first", options.data_dir);
   // Whole or not there: a half-restored directory must not be started on.
   const std::string part = options.data_dir + ".part";
   fs::remove_all(part, error);
@@ -163,12 +164,37 @@ Result<void> check_restore(Restore& options) {
   return {};
 }
 
+// A database file that lies in etcd's data directory: says so when the log beside it has more than it has.
+void warn_of_log(const std::string& path) {
+  std::error_code ec;
+  const fs::path log = fs::absolute(path, ec).parent_path().parent_path() / "wal";
+  if (ec || fs::path(path).filename() != "db" || !fs::is_directory(log, ec)) return;
+  auto source = snapshot::open_file(path);
+  if (!source) return;
+  auto reader = open_snapshot(**source, true);
+  auto index = reader ? reader->get("meta", "consistent_index") : Result<std::string>(std::string());
+  if (!index || index->size() != 8) return;
+  uint64_t applied = 0;
+  for (const char c : *index) applied = applied << 8 | uint8_t(c);
+  auto missing = snapshot::changes_after(log, applied);
+  if (!missing) {
+    std::cerr << "Warning: whether etcd's log has more than this file is not known: " << missing.error().message << "\n";
+  } else if (*missing > 0) {
+    fmt::print(stderr,
+               "Warning: {} requests at the end of etcd's log in {} are not in this file: etcd was killed, or they changed "
+               "nothing.\nTo have them for certain, start that etcd once more, stop it with SIGTERM, and restore again; or "
+               "import from it while it runs.\n",
+               *missing, log.string());
+  }
+}
+
 int restore(const std::string& path, Restore options) {
   if (auto checked = check_restore(options); !checked) return report(checked.error());
   const MonoTime began = SystemClock().now();
   auto restored = restore_to(path, options);
   if (!restored) return report(restored.error());
   print_restored(*restored, options, std::chrono::duration<double>(SystemClock().now() - began).count());
+  warn_of_log(path);
   return 0;
 }
 
@@ -176,7 +202,7 @@ int import(const snapshot::FetchOptions& from, Restore options) {
   const MonoTime began = SystemClock().now();
   std::error_code error;
   if (fs::exists(options.data_dir, error) && !fs::is_empty(options.data_dir, error))
-    return report({Code::kAlreadyExists, fmt::format("data-dir \"{}\" not empty or could not be read", options.data_dir)});
+    return report({Code::kAlreadyExists, fmt::format("data-dir \"{}\" not empty or could not be read: give another, or move it away first", options.data_dir)});
   // Beside the data directory, where there is room for what it will hold.
   const std::string file = options.data_dir + ".snapshot";
   auto bytes = fetch_to(file, from);

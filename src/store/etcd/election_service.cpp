@@ -92,7 +92,7 @@ void ElectionService::method(std::string_view name,
                                Responder responder) {
                   if (auto fields = decode_fields(message); !fields)
                     return responder->fail(to_status(fields.error()));
-                  line_.spawn(info, std::move(responder),
+                  line_.spawn(info, message.size(), std::move(responder),
                               [this, method, message = std::string(message)](WaitingCall& call) {
                                 return (this->*method)(call, message);
                               });

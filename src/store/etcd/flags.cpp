@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <map>
+#include <set>
 
 #include <yaml-cpp/yaml.h>
 
@@ -34,14 +35,24 @@ constexpr Flag kFlags[] = {
     {"max-request-bytes", Kind::kText, "1572864", "Most bytes of a request."},
     {"max-concurrent-streams", Kind::kText, "4294967295", "Most streams of a connection."},
     {"grpc-keepalive-min-time", Kind::kText, "5s", "Least time between two pings of a client."},
+    {"grpc-keepalive-interval", Kind::kText, "30s", "A client silent for so long during a call is pinged (etcd: 2h). 0: never."},
+    {"grpc-keepalive-timeout", Kind::kText, "20s", "How long it may take to answer. 0: forever."},
     {"auto-compaction-mode", Kind::kText, "periodic", "'periodic' or 'revision'."},
     {"auto-compaction-retention", Kind::kText, "0", "How much history is kept: hours or a duration, or revisions. 0: all."},
     {"watch-progress-notify-interval", Kind::kText, "10m", "How often an idle watch is told that it is current."},
     {"experimental-watch-progress-notify-interval", Kind::kText, "", "The same, as etcd < 3.6 names it."},
     {"cert-file", Kind::kText, "", "TLS certificate for clients."},
     {"key-file", Kind::kText, "", "TLS key for clients."},
-    {"trusted-ca-file", Kind::kText, "", "CA of the clients' certificates."},
-    {"client-cert-auth", Kind::kBool, "false", "Clients must show a certificate."},
+    {"trusted-ca-file", Kind::kText, "", "CA of the clients' certificates: clients must show one."},
+    {"client-cert-auth", Kind::kBool, "false", "The same, and the name in it may be a user's (auth enable)."},
+    {"client-crl-file", Kind::kText, "", "Revocation list of the clients' certificates."},
+    {"client-cert-allowed-hostname", Kind::kText, "", "Names, one of which a client's certificate must be for."},
+    {"client-cert-allowed-cn", Kind::kText, "", "Common names, one of which a client's certificate must have."},
+    {"auto-tls", Kind::kBool, "false", "Make a certificate for clients when --cert-file is not given: DATA-DIR/fixtures/client."},
+    {"self-signed-cert-validity", Kind::kText, "1", "Years that it lives."},
+    {"tls-min-version", Kind::kText, "TLS1.2", "TLS1.2 or TLS1.3."},
+    {"tls-max-version", Kind::kText, "", "TLS1.2 or TLS1.3; empty: the newest."},
+    {"cipher-suites", Kind::kText, "", "TLS cipher suites, as IANA names them; empty: the secure ones."},
     {"auth-token", Kind::kText, "simple",
      "'simple', or 'jwt,sign-method=M,priv-key=FILE[,pub-key=FILE][,ttl=5m]' (RS256, PS256, ES256, HS256, EdDSA, …)."},
     {"auth-token-ttl", Kind::kText, "300", "Seconds that a simple token lives after its last use."},
@@ -49,14 +60,18 @@ constexpr Flag kFlags[] = {
     {"cors", Kind::kText, "*", "Origins whose web pages may read answers of the HTTP side."},
     {"host-whitelist", Kind::kText, "*", "Host names that HTTP requests without TLS may be for."},
     {"listen-client-http-urls", Kind::kText, "", "More URLs to listen on for clients (etcd: of HTTP only)."},
+    {"initial-cluster", Kind::kText, "", "NAME=PEER-URL of this member; others would be members of a cluster, which this is not."},
+    {"enable-grpc-gateway", Kind::kBool, "true", "Answer JSON under /v3/."},
+    {"socket-reuse-port", Kind::kBool, "false", "Let other processes listen on the same ports (SO_REUSEPORT)."},
     {"log-level", Kind::kText, "info", "debug, info, warn or error."},
     {"debug", Kind::kBool, "false", "The same as --log-level debug."},
+    {"log-outputs", Kind::kText, "default", "'default' and 'stderr', 'stdout', or paths of files."},
+    {"metrics", Kind::kText, "basic", "'extensive' adds histograms of how long calls take."},
     {"config-file", Kind::kText, "", "YAML file with these settings; flags and environment are not looked at then."},
     {"version", Kind::kBool, "false", "Print the version and exit."},
     {"help", Kind::kBool, "false", "Print this and exit."},
     // Accepted: they concern what a single node does not do, or how etcd does what we do otherwise.
     {"listen-peer-urls", Kind::kAccepted, "http://localhost:2380", kPeers},
-    {"initial-cluster", Kind::kAccepted, "", kPeers},
     {"initial-cluster-state", Kind::kAccepted, "new", kPeers},
     {"initial-cluster-token", Kind::kAccepted, "etcd-cluster", kPeers},
     {"heartbeat-interval", Kind::kAccepted, "100", kPeers},
@@ -85,17 +100,10 @@ constexpr Flag kFlags[] = {
     {"experimental-initial-corrupt-check", Kind::kAcceptedBool, "false", "every start checks"},
     {"experimental-corrupt-check-time", Kind::kAccepted, "0s", kPeers},
     {"experimental-warning-apply-duration", Kind::kAccepted, "100ms", "for etcd's log"},
-    {"grpc-keepalive-interval", Kind::kAccepted, "2h", "the connection's own keep-alive is used"},
-    {"grpc-keepalive-timeout", Kind::kAccepted, "20s", "the connection's own keep-alive is used"},
     {"logger", Kind::kAccepted, "zap", "log lines go to stderr"},
-    {"log-outputs", Kind::kAccepted, "default", "log lines go to stderr"},
     {"log-format", Kind::kAccepted, "json", "log lines go to stderr"},
     {"log-package-levels", Kind::kAccepted, "", "log lines go to stderr"},
-    {"enable-log-rotation", Kind::kAcceptedBool, "false", "log lines go to stderr"},
-    {"metrics", Kind::kAccepted, "basic", "one level"},
     {"enable-pprof", Kind::kAcceptedBool, "false", "of the Go runtime"},
-    {"enable-grpc-gateway", Kind::kAcceptedBool, "true", "of the JSON gateway"},
-    {"socket-reuse-port", Kind::kAcceptedBool, "false", "of the listener"},
     {"socket-reuse-address", Kind::kAcceptedBool, "false", "of the listener"},
     {"feature-gates", Kind::kAccepted, "", "of etcd's own stages"},
     {"experimental-initial-election-tick-advance", Kind::kAcceptedBool, "true", kPeers},
@@ -133,7 +141,6 @@ constexpr Flag kFlags[] = {
     {"memory-mlock", Kind::kAcceptedBool, "false", "of bbolt"},
     {"experimental-memory-mlock", Kind::kAcceptedBool, "false", "of bbolt"},
     {"log-rotation-config-json", Kind::kAccepted, "", "log lines go to stderr"},
-    {"self-signed-cert-validity", Kind::kAccepted, "1", "of --auto-tls"},
     {"discovery-dial-timeout", Kind::kAccepted, "2s", kPeers},
     {"discovery-request-timeout", Kind::kAccepted, "5s", kPeers},
     {"discovery-keepalive-time", Kind::kAccepted, "2s", kPeers},
@@ -146,14 +153,30 @@ constexpr Flag kFlags[] = {
     {"proxy-write-timeout", Kind::kAccepted, "5000", "of the v2 proxy"},
     {"proxy-read-timeout", Kind::kAccepted, "0", "of the v2 proxy"},
     {"force-new-cluster", Kind::kAcceptedBool, "false", "a single node is one already"},
-    {"tls-max-version", Kind::kAccepted, "", "TLS 1.2 and 1.3 are spoken"},
+    {"set-member-localaddr", Kind::kAcceptedBool, "false", kPeers},
+    {"experimental-set-member-localaddr", Kind::kAcceptedBool, "false", kPeers},
+    {"wait-cluster-ready-timeout", Kind::kAccepted, "5s", kPeers},
+    {"experimental-wait-cluster-ready-timeout", Kind::kAccepted, "5s", kPeers},
+    {"discovery-user", Kind::kAccepted, "", kPeers},
+    {"discovery-password", Kind::kAccepted, "", kPeers},
+    {"discovery-cert", Kind::kAccepted, "", kPeers},
+    {"discovery-key", Kind::kAccepted, "", kPeers},
+    {"discovery-cacert", Kind::kAccepted, "", kPeers},
+    {"distributed-tracing-address", Kind::kAccepted, "localhost:4317", "no traces are sent"},
+    {"distributed-tracing-service-name", Kind::kAccepted, "etcd", "no traces are sent"},
+    {"distributed-tracing-instance-id", Kind::kAccepted, "", "no traces are sent"},
+    {"distributed-tracing-sampling-rate", Kind::kAccepted, "0", "no traces are sent"},
+    {"experimental-distributed-tracing-address", Kind::kAccepted, "localhost:4317", "no traces are sent"},
+    {"experimental-distributed-tracing-service-name", Kind::kAccepted, "etcd", "no traces are sent"},
+    {"experimental-distributed-tracing-instance-id", Kind::kAccepted, "", "no traces are sent"},
+    {"experimental-distributed-tracing-sampling-rate", Kind::kAccepted, "0", "no traces are sent"},
     // Refused when asked for.
-    {"tls-min-version", Kind::kRefused, "TLS1.2", "TLS 1.2 and 1.3 are spoken"},
+    {"enable-log-rotation", Kind::kRefusedBool, "false", "let logrotate do it, with copytruncate"},
     {"discovery-token", Kind::kRefused, "", kOneNode},
     {"discovery-endpoints", Kind::kRefused, "", kOneNode},
     {"enable-distributed-tracing", Kind::kRefusedBool, "false", "no traces are sent"},
     {"experimental-enable-distributed-tracing", Kind::kRefusedBool, "false", "no traces are sent"},
-    {"wal-dir", Kind::kRefused, "", "the log lies in the data directory"},
+    {"wal-dir", Kind::kRefused, "", "the log lies in the data directory: put that on the fast disk"},
     {"unsafe-no-fsync", Kind::kRefusedBool, "false", "an acknowledged write is always on disk"},
     {"discovery", Kind::kRefused, "", kOneNode},
     {"discovery-srv", Kind::kRefused, "", kOneNode},
@@ -162,11 +185,6 @@ constexpr Flag kFlags[] = {
     {"proxy", Kind::kRefused, "off", "it is not a proxy"},
     {"enable-v2", Kind::kRefusedBool, "false", "there is no v2 API"},
     {"experimental-enable-v2v3", Kind::kRefused, "", "there is no v2 API"},
-    {"auto-tls", Kind::kRefusedBool, "false", "give --cert-file and --key-file: self-signed certificates prove nothing"},
-    {"client-crl-file", Kind::kRefused, "", "revocation lists are not looked at"},
-    {"client-cert-allowed-cn", Kind::kRefused, "", "the name in a client's certificate is not compared"},
-    {"client-cert-allowed-hostname", Kind::kRefused, "", "the name in a client's certificate is not compared"},
-    {"cipher-suites", Kind::kRefused, "", "OpenSSL's secure defaults are used"},
 };
 
 const Flag* find_flag(std::string_view name) {
@@ -237,6 +255,10 @@ Result<void> read_environment(const Environment& environment, Settings& settings
   return {};
 }
 
+bool is_duration(std::string_view name) {
+  return name.ends_with("watch-progress-notify-interval") || name.starts_with("grpc-keepalive-");
+}
+
 Result<void> read_yaml_map(const YAML::Node& node, std::string_view prefix, Settings& settings) {
   for (const auto& item : node) {
     auto key = item.first.as<std::string>();
@@ -258,6 +280,8 @@ Result<void> read_yaml_map(const YAML::Node& node, std::string_view prefix, Sett
       value = item.second.as<std::string>();
     }
     if (value.empty()) continue;
+    // etcd reads durations of its file as Go's JSON does: nanoseconds.
+    if (is_duration(flag->name) && std::ranges::all_of(value, [](char c) { return std::isdigit(uint8_t(c)); })) value += "ns";
     if (auto taken = take(settings, *flag, value, "config file: " + key); !taken) return taken;
   }
   return {};
@@ -291,7 +315,7 @@ Result<Duration> parse_duration(std::string_view name, std::string_view text) {
   while (!rest.empty()) {
     double amount = 0;
     auto [end, ec] = std::from_chars(rest.data(), rest.data() + rest.size(), amount);
-    if (ec != std::errc() || amount < 0 || amount > 1e9)
+    if (ec != std::errc() || !(amount >= 0))  // nor a NaN
       return fail(Code::kBadRequest, "--{}: \"{}\" is not a duration", name, text);
     rest.remove_prefix(size_t(end - rest.data()));
     size_t unit = 0;
@@ -299,7 +323,7 @@ Result<Duration> parse_duration(std::string_view name, std::string_view text) {
     static const std::map<std::string_view, double> kUnits = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6},
                                                               {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
     auto it = kUnits.find(rest.substr(0, unit));
-    if (it == kUnits.end() || amount * it->second > 9e18)
+    if (it == kUnits.end() || double(total.count()) + amount * it->second > 9e18)
       return fail(Code::kBadRequest, "--{}: \"{}\" is not a duration", name, text);
     total += Duration(int64_t(amount * it->second));
     rest.remove_prefix(unit);
@@ -343,8 +367,13 @@ class Interpreter {
     urls("listen-metrics-urls", out.listen_metrics_urls);
     out.cors = split(text("cors"));
     out.host_whitelist = split(text("host-whitelist"));
-    out.advertise_client_urls = split(text("advertise-client-urls"));
+    // Who says where to listen and not what to tell is found there at least (etcd would refuse to start).
+    const bool told = settings_.contains("advertise-client-urls") || !settings_.contains("listen-client-urls");
+    out.advertise_client_urls = split(text(told ? "advertise-client-urls" : "listen-client-urls"));
     out.initial_advertise_peer_urls = split(text("initial-advertise-peer-urls"));
+    members();
+    out.gateway = flag("enable-grpc-gateway");
+    out.reuse_port = flag("socket-reuse-port");
     number("quota-backend-bytes", out.quota_bytes, INT64_MIN, INT64_MAX);
     if (out.quota_bytes == 0) out.quota_bytes = 2ll << 30;
     number("max-txn-ops", out.max_txn_ops, 1, 1'000'000);
@@ -355,17 +384,12 @@ class Interpreter {
     duration(old_name ? "experimental-watch-progress-notify-interval" : "watch-progress-notify-interval",
              out.progress_notify_interval);
     compaction(out);
-    out.cert_file = text("cert-file");
-    out.key_file = text("key-file");
-    out.trusted_ca_file = text("trusted-ca-file");
-    out.client_cert_auth = flag("client-cert-auth");
+    duration("grpc-keepalive-interval", out.keepalive_interval);
+    duration("grpc-keepalive-timeout", out.keepalive_timeout);
+    tls(out);
     tokens(out);
-    level(out);
+    logs_and_metrics(out);
     if (!error_ && out.listen_client_urls.empty()) refuse("--listen-client-urls: at least one is needed");
-    if (!error_ && out.cert_file.empty() != out.key_file.empty()) refuse("--cert-file and --key-file go together");
-    for (const Url& url : out.listen_client_urls) {
-      if (!error_ && url.tls && out.cert_file.empty()) refuse("an https client URL needs --cert-file and --key-file");
-    }
     if (!error_ && out.progress_notify_interval < std::chrono::milliseconds(100))
       refuse("--watch-progress-notify-interval: 100ms at least");
     if (error_) return fail(*error_);
@@ -399,6 +423,15 @@ class Interpreter {
     if (!value) return keep(value.error());
     out = std::move(*value);
   }
+  // A member of a cluster that came up alone would take writes that the others never see.
+  void members() {
+    std::set<std::string> names;
+    for (const std::string& member : split(text("initial-cluster"))) names.insert(member.substr(0, member.find('=')));
+    if (names.size() > 1)
+      refuse(fmt::format("--initial-cluster names {} members: this store is a single node, and would share nothing with the "
+                         "others. Name this one alone, or run etcd for a cluster",
+                         names.size()));
+  }
   // Hours when it is a bare number in periodic mode (etcd's older form).
   void compaction(StandaloneOptions& out) {
     std::string mode = text("auto-compaction-mode"), retention = text("auto-compaction-retention");
@@ -429,11 +462,48 @@ class Interpreter {
     if (*ttl <= Duration(0)) return refuse("--auth-token: a ttl is longer than nothing");
     out.jwt_ttl = *ttl;
   }
-  void level(StandaloneOptions& out) {
+  void version(std::string_view name, net::TlsVersion& out) {
+    const std::string value = text(name);
+    if (value == "TLS1.2") out = net::TlsVersion::k12;
+    else if (value == "TLS1.3") out = net::TlsVersion::k13;
+    else if (!value.empty()) refuse(fmt::format("--{}: TLS1.2 or TLS1.3, not \"{}\"", name, value));
+  }
+  void tls(StandaloneOptions& out) {
+    out.cert_file = text("cert-file");
+    out.key_file = text("key-file");
+    out.trusted_ca_file = text("trusted-ca-file");
+    out.client_cert_auth = flag("client-cert-auth");
+    out.client_crl_file = text("client-crl-file");
+    out.client_cert_allowed_cn = split(text("client-cert-allowed-cn"));
+    out.client_cert_allowed_hostname = split(text("client-cert-allowed-hostname"));
+    out.cipher_suites = split(text("cipher-suites"));
+    version("tls-min-version", out.tls_min);
+    version("tls-max-version", out.tls_max);
+    if (out.tls_min > out.tls_max) refuse("--tls-min-version is above --tls-max-version");
+    number("self-signed-cert-validity", out.self_signed_years, 1, 100);
+    if (out.cert_file.empty() != out.key_file.empty()) refuse("--cert-file and --key-file go together");
+    out.auto_tls = flag("auto-tls") && out.cert_file.empty();
+    if (out.trusted_ca_file.empty() && out.client_cert_auth) refuse("--client-cert-auth needs --trusted-ca-file");
+    if (out.trusted_ca_file.empty() && !(out.client_crl_file.empty() && out.client_cert_allowed_cn.empty() &&
+                                         out.client_cert_allowed_hostname.empty()))
+      refuse("--client-crl-file and --client-cert-allowed-… need --trusted-ca-file: no client shows a certificate otherwise");
+    for (const auto* urls : {&out.listen_client_urls, &out.listen_metrics_urls}) {
+      for (const Url& url : *urls) {
+        if (url.tls && out.cert_file.empty() && !out.auto_tls)
+          refuse("an https URL needs --cert-file and --key-file, or --auto-tls");
+      }
+    }
+  }
+  void logs_and_metrics(StandaloneOptions& out) {
     std::string name = flag("debug") ? "debug" : text("log-level");
     if (name == "warn") name = "warning";
     if (name == "panic" || name == "fatal" || name == "dpanic") name = "error";
     if (!log::parse_level(name, out.log_level)) refuse("--log-level: debug, info, warn or error");
+    out.log_outputs = split(text("log-outputs"));
+    if (out.log_outputs.empty()) refuse("--log-outputs: at least one is needed");
+    const std::string metrics = text("metrics");
+    if (metrics != "basic" && metrics != "extensive") refuse("--metrics: basic or extensive");
+    out.extensive_metrics = metrics == "extensive";
   }
 
   const Settings& settings_;
@@ -450,10 +520,13 @@ Result<Url> parse_url(std::string_view text) {
   } else if (rest.starts_with("https://")) {
     url.tls = true;
     rest.remove_prefix(8);
+  } else if (rest.starts_with("unix://") || rest.starts_with("unixs://")) {
+    url.tls = rest.starts_with("unixs");
+    url.path = rest.substr(rest.find("//") + 2);
+    if (url.path.empty()) return fail(Code::kBadRequest, "URL needs a path: {}", text);
+    return url;
   } else {
-    if (rest.starts_with("unix://") || rest.starts_with("unixs://"))
-      return fail(Code::kBadRequest, "unix sockets are not served, use http://127.0.0.1:PORT: {}", text);
-    return fail(Code::kBadRequest, "URL scheme must be http or https: {}", text);
+    return fail(Code::kBadRequest, "URL scheme must be http, https, unix, or unixs: {}", text);
   }
   if (rest.ends_with("/")) rest.remove_suffix(1);
   auto colon = rest.rfind(':');

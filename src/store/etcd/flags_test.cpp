@@ -20,7 +20,8 @@ TEST(FlagsTest, DefaultsAreEtcds) {
 }
 
 TEST(FlagsTest, GoSyntaxAndEnvironment) {
-  auto options = parse_options({"-name", "n1", "--data-dir=/tmp/x", "--client-cert-auth", "--snapshot-count=5"},
+  auto options = parse_options({"-name", "n1", "--data-dir=/tmp/x", "--client-cert-auth", "--trusted-ca-file=ca",
+                                "--snapshot-count=5"},
                                [](const char* name) -> const char* {
                                  if (std::string_view(name) == "ETCD_NAME") return "ignored";
                                  if (std::string_view(name) == "ETCD_QUOTA_BACKEND_BYTES") return "1000";
@@ -98,6 +99,84 @@ TEST(FlagsTest, AUnitFilesEnvironmentIsUnderstood) {
   EXPECT_EQ(options->cors, (std::vector<std::string>{"http://a", "http://b"}));
 }
 
+TEST(FlagsTest, UrlsOfSocketsInTheFileSystem) {
+  EXPECT_EQ(parse_url("unix:///run/etcd.sock")->path, "/run/etcd.sock");
+  EXPECT_EQ(parse_url("unix://localhost:2379")->path, "localhost:2379");
+  EXPECT_FALSE(parse_url("unix:///run/etcd.sock")->tls);
+  EXPECT_TRUE(parse_url("unixs:///run/etcd.sock")->tls);
+  EXPECT_FALSE(parse_url("unix://").has_value());
+}
+
+TEST(FlagsTest, Tls) {
+  const std::vector<std::string> pair = {"--cert-file=c", "--key-file=k"};
+  auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), pair.begin(), pair.end());
+    return parse_options(more, no_environment);
+  };
+  auto all = with({"--trusted-ca-file=ca", "--client-crl-file=crl", "--client-cert-allowed-hostname=a,b",
+                   "--client-cert-allowed-cn=c", "--cipher-suites=X,Y", "--tls-min-version=TLS1.3", "--tls-max-version="});
+  ASSERT_TRUE(all.has_value()) << all.error().message;
+  EXPECT_EQ(all->client_crl_file, "crl");
+  EXPECT_EQ(all->client_cert_allowed_hostname, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(all->client_cert_allowed_cn, std::vector<std::string>{"c"});
+  EXPECT_EQ(all->cipher_suites, (std::vector<std::string>{"X", "Y"}));
+  EXPECT_EQ(all->tls_min, net::TlsVersion::k13);
+  EXPECT_EQ(all->tls_max, net::TlsVersion::k13);
+  EXPECT_TRUE(parse_options({"--auto-tls"}, no_environment)->auto_tls);
+  EXPECT_FALSE(with({"--auto-tls"})->auto_tls) << "there is a certificate";
+  EXPECT_TRUE(parse_options({"--auto-tls", "--listen-client-urls=https://127.0.0.1:1"}, no_environment).has_value());
+  EXPECT_FALSE(with({"--client-cert-auth"}).has_value());
+  EXPECT_FALSE(with({"--client-crl-file=crl"}).has_value());
+  EXPECT_FALSE(with({"--client-cert-allowed-hostname=a"}).has_value());
+  EXPECT_FALSE(with({"--tls-min-version=TLS1.1"}).has_value());
+  EXPECT_FALSE(with({"--tls-min-version=TLS1.3", "--tls-max-version=TLS1.2"}).has_value());
+  EXPECT_FALSE(parse_options({"--cert-file=c"}, no_environment).has_value());
+  EXPECT_FALSE(parse_options({"--listen-metrics-urls=https://127.0.0.1:1"}, no_environment).has_value());
+}
+
+TEST(FlagsTest, DurationsAreGos) {
+  auto interval = [](const std::string& text) {
+    auto options = parse_options({"--watch-progress-notify-interval=" + text}, no_environment);
+    return options ? options->progress_notify_interval : Duration(-1);
+  };
+  EXPECT_EQ(interval("1h1m1.5s"), std::chrono::milliseconds(3'661'500));
+  EXPECT_EQ(interval("300ms"), std::chrono::milliseconds(300));
+  for (const char* wrong : {"", "5", "s", "-5s", "5x", "nans", "infs", "9000000h9000000h", "1e300s"})
+    EXPECT_EQ(interval(wrong), Duration(-1)) << wrong;
+}
+
+TEST(FlagsTest, LogsMetricsAndKeepAlive) {
+  auto options = parse_options({"--log-outputs=stderr,/x", "--metrics=extensive", "--grpc-keepalive-interval=10s",
+                                "--grpc-keepalive-timeout=0s"},
+                               no_environment);
+  ASSERT_TRUE(options.has_value()) << options.error().message;
+  EXPECT_EQ(options->log_outputs, (std::vector<std::string>{"stderr", "/x"}));
+  EXPECT_TRUE(options->extensive_metrics);
+  EXPECT_EQ(options->keepalive_interval, std::chrono::seconds(10));
+  EXPECT_EQ(options->keepalive_timeout, Duration(0));
+  EXPECT_FALSE(parse_options({"--metrics=some"}, no_environment).has_value());
+  EXPECT_FALSE(parse_options({"--log-outputs="}, no_environment).has_value());
+}
+
+TEST(FlagsTest, AMemberOfAClusterDoesNotComeUpAlone) {
+  EXPECT_TRUE(parse_options({"--initial-cluster=a=http://10.0.0.1:2380,a=http://[::1]:2380"}, no_environment).has_value());
+  auto refused = parse_options({"--initial-cluster=a=http://10.0.0.1:2380,b=http://10.0.0.2:2380"}, no_environment);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().message.find("names 2 members"), std::string::npos) << refused.error().message;
+  EXPECT_FALSE(parse_options({"--enable-log-rotation"}, no_environment).has_value());
+  EXPECT_FALSE(parse_options({"--enable-grpc-gateway=false"}, no_environment)->gateway);
+}
+
+TEST(FlagsTest, WhatIsListenedAtIsToldUnlessItIsSaid) {
+  EXPECT_EQ(parse_options({}, no_environment)->advertise_client_urls, std::vector<std::string>{"http://localhost:2379"});
+  EXPECT_EQ(parse_options({"--listen-client-urls=http://10.0.0.1:2379"}, no_environment)->advertise_client_urls,
+            std::vector<std::string>{"http://10.0.0.1:2379"});
+  EXPECT_EQ(parse_options({"--listen-client-urls=http://0.0.0.0:2379", "--advertise-client-urls=http://a:2379"},
+                          no_environment)
+                ->advertise_client_urls,
+            std::vector<std::string>{"http://a:2379"});
+}
+
 TEST(FlagsTest, TokensAndPasswords) {
   auto options = parse_options({"--auth-token=jwt,pub-key=/p,priv-key=/k,sign-method=RS256,ttl=10m",
                                 "--auth-token-ttl", "60", "--bcrypt-cost=4"},
@@ -129,6 +208,8 @@ TEST(FlagsTest, YamlFileReplacesFlags) {
   auto path = std::filesystem::temp_directory_path() / fmt::format("store_flags_test.{}.yaml", ::getpid());
   std::ofstream(path) << "name: from-file\nlisten-client-urls: http://127.0.0.1:4001,http://127.0.0.1:4002\n"
                          "max-txn-ops: 200\nclient-transport-security:\n  client-cert-auth: true\n"
+                         "  trusted-ca-file: /ca\n  allowed-hostname: [a, b]\n  allowed-cn: c\n"
+                         "grpc-keepalive-min-time: 3000000000\nwatch-progress-notify-interval: 5s\n"
                          "peer-transport-security:\n  cert-file: /x\n";
   auto options = parse_options({"--config-file", path.string(), "--name", "flag"}, no_environment);
   std::filesystem::remove(path);
@@ -136,6 +217,10 @@ TEST(FlagsTest, YamlFileReplacesFlags) {
   EXPECT_EQ(options->name, "from-file");
   EXPECT_EQ(options->listen_client_urls.size(), 2u);
   EXPECT_EQ(options->max_txn_ops, 200u);
+  EXPECT_EQ(options->keepalive_min_time, std::chrono::seconds(3)) << "nanoseconds, as Go's JSON reads a duration";
+  EXPECT_EQ(options->progress_notify_interval, std::chrono::seconds(5));
+  EXPECT_EQ(options->client_cert_allowed_hostname, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(options->client_cert_allowed_cn, std::vector<std::string>{"c"});
   EXPECT_TRUE(options->client_cert_auth);
 }
 

@@ -71,6 +71,39 @@ void not_found(net::Response& response) {
   response.body = "404 page not found\n";
 }
 
+// What Go's mux would make of a path: decoded, without empty and dotted parts (net/http cleanPath).
+// Empty: not a path.
+std::string clean_path(std::string_view raw) {
+  auto decoded = net::percent_decode(raw);
+  if (!decoded || !decoded->starts_with('/')) return {};
+  std::vector<std::string_view> parts;
+  for (std::string_view rest = *decoded; !rest.empty();) {
+    rest.remove_prefix(1);
+    const std::string_view part = rest.substr(0, rest.find('/'));
+    rest.remove_prefix(part.size());
+    if (part == ".." && !parts.empty()) parts.pop_back();
+    if (!part.empty() && part != "." && part != "..") parts.push_back(part);
+  }
+  std::string out;
+  for (std::string_view part : parts) (out += '/') += part;
+  if (out.empty() || decoded->ends_with('/')) out += '/';
+  return out;
+}
+
+// Gives target its path as Go's mux has it; where a client that asked for it by another name is
+// sent, if it did.
+std::string settle_path(const net::Request& request, net::Target& target) {
+  const std::string cleaned = clean_path(target.path);
+  if (cleaned.empty()) return {};
+  const bool moved = *net::percent_decode(target.path) != cleaned;
+  target.path = cleaned;
+  if (!moved) return {};
+  std::string location;
+  for (char c : cleaned) location += c == '/' ? "/" : net::percent_encode(std::string(1, c));
+  const size_t query = request.target.find('?');
+  return query == std::string::npos ? location : location + request.target.substr(query);
+}
+
 }  // namespace
 
 // The paths that are served beside the client API too (--listen-metrics-urls).
@@ -87,8 +120,10 @@ bool EtcdService::observe(const net::Request& request, const net::Target& target
 awaitable<void> EtcdService::http(net::Request& request, net::ResponseWriter& writer) {
   net::Target target = net::parse_target(request.target);
   net::Response response;
+  const std::string location = settle_path(request, target);
   if (target.path.starts_with("/v3beta/")) target.path.replace(0, 8, "/v3/");
-  const bool secure = request.scheme == "https", gateway = target.path.starts_with("/v3/");
+  const bool secure = request.scheme == "https",
+             gateway = options_.gateway && target.path.starts_with("/v3/");
   if (!secure && !listed(options_.host_whitelist, host_of(request.authority))) {
     response.status = 421;
     response.headers.set("Content-Type", "text/plain; charset=utf-8");
@@ -108,6 +143,11 @@ awaitable<void> EtcdService::http(net::Request& request, net::ResponseWriter& wr
   }
   add_cors(response.headers, options_.cors, request.headers.get("origin"));
   if (request.method == "OPTIONS") co_return (void) co_await writer.send(std::move(response));
+  if (!location.empty()) {
+    response.status = 301;
+    response.headers.set("Location", location);
+    co_return (void) co_await writer.send(std::move(response));
+  }
   if (gateway)
     co_return co_await gateway_->serve(request, target.path, std::move(response.headers), writer);
   response.headers.set("Content-Type", "text/plain; charset=utf-8");

@@ -284,6 +284,37 @@ TEST_F(HttpSideTest, OriginsAndHostsAreChecked) {
       std::move(options));
 }
 
+TEST_F(HttpSideTest, WithoutTheGatewayThereIsNoJson) {
+  EtcdOptions options;
+  options.gateway = false;
+  run(
+      [this]() -> awaitable<void> {
+        EXPECT_EQ((co_await post("/v3/kv/range", R"({"key":"Zm9v"})")).status, 404);
+        EXPECT_EQ((co_await get("/version")).status, 200);
+      },
+      std::move(options));
+}
+
+// Go's mux (etcd 3.4.23): a path by another name is sent to its own, and escapes do not make
+// another one.
+TEST_F(HttpSideTest, PathsAreReadAsGoReadsThem) {
+  run([this]() -> awaitable<void> {
+    const std::string version = (co_await get("/version")).body;
+    EXPECT_NE(version.find("etcdserver"), std::string::npos);
+    EXPECT_EQ((co_await get("/%76ersion")).body, version);
+    for (auto [target, location] :
+         {std::pair{"//version", "/version"}, std::pair{"/v3/../version?a=%20b", "/version?a=%20b"},
+          std::pair{"/./health", "/health"},
+          std::pair{"//evil.example/..//a%0d%0ab%3a%20c", "/a%0D%0Ab%3A%20c"}}) {
+      auto moved = co_await get(target);
+      EXPECT_EQ(moved.status, 301) << target;
+      EXPECT_EQ(moved.headers.get("location"), location) << target;
+    }
+    EXPECT_EQ((co_await get("/version/")).status, 404);
+    EXPECT_EQ((co_await get("/%zz")).status, 404);
+  });
+}
+
 // Every family once, with its HELP and TYPE before its samples; counts move.
 TEST_F(HttpSideTest, MetricsAreWellFormedAndCount) {
   run([this]() -> awaitable<void> {

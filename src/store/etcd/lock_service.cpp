@@ -9,7 +9,7 @@ LockService::LockService(WaitingLine& line, Ids ids, Methods& methods) : line_(l
                                               std::string_view message, Responder responder) {
     auto fields = decode_fields(message);
     if (!fields) return responder->fail(to_status(fields.error()));
-    line_.spawn(info, std::move(responder),
+    line_.spawn(info, message.size(), std::move(responder),
                 [this, name = std::string(fields->text(1)), lease = LeaseId(fields->number(2))](
                     WaitingCall& call) { return lock(call, name, lease); });
   });
@@ -17,7 +17,7 @@ LockService::LockService(WaitingLine& line, Ids ids, Methods& methods) : line_(l
                                                 std::string_view message, Responder responder) {
     auto fields = decode_fields(message);
     if (!fields) return responder->fail(to_status(fields.error()));
-    line_.spawn(info, std::move(responder),
+    line_.spawn(info, message.size(), std::move(responder),
                 [this, key = std::string(fields->text(1))](WaitingCall& call) {
                   return unlock(call, key);
                 });

@@ -82,7 +82,10 @@ void EtcdService::status(std::string_view, Responder responder) {
 }
 
 // Space comes back by itself: there is nothing to defragment, and nothing stops meanwhile.
-void EtcdService::defragment(std::string_view, Responder responder) { responder->reply({}); }
+void EtcdService::defragment(std::string_view, Responder responder) {
+  if (latencies_.defragment != nullptr) latencies_.defragment->observe(0);
+  responder->reply({});
+}
 
 void EtcdService::hash(std::string_view, Responder responder) {
   tasks_.spawn("hash", answer_hash(0, false, std::move(responder)));
@@ -95,7 +98,12 @@ void EtcdService::hash_kv(std::string_view message, Responder responder) {
 }
 
 awaitable<void> EtcdService::answer_hash(Revision revision, bool with_revisions, Responder responder) {
+  const MonoTime began = loop_.now();
+  ++counts_.hashes;
   auto result = co_await store_.hash_kv(revision);
+  --counts_.hashes;
+  metrics::Histogram* const took = with_revisions ? latencies_.hash_kv : latencies_.hash;
+  if (took != nullptr) took->observe(std::chrono::duration<double>(loop_.now() - began).count());
   if (!result) {
     responder->fail(to_status(result.error()));
     co_return;

@@ -405,6 +405,11 @@ std::string encode(const Ids& ids, const TxnResponse& response) {
   write_txn(out, response);
   return out.take();
 }
+size_t measured_bytes(std::string_view message) {
+  constexpr size_t kHeaderBytes = 14;  // RaftRequestHeader: its tag and length, and an id of ten bytes
+  return kHeaderBytes + 1 + varint_size(message.size()) + message.size();
+}
+
 std::string encode_header_only(const Ids& ids, Revision revision) {
   Writer out;
   write_header(out, ids, revision);

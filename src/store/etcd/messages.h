@@ -49,6 +49,9 @@ std::string encode(const Ids& ids, const RangeResponse& response);
 std::string encode(const Ids& ids, const PutResponse& response);
 std::string encode(const Ids& ids, const DeleteRangeResponse& response);
 std::string encode(const Ids& ids, const TxnResponse& response);
+// Of a request as etcd measures it against --max-request-bytes: in its place in the Raft log (etcdserverpb.InternalRaftRequest).
+size_t measured_bytes(std::string_view message);
+
 std::string encode_header_only(const Ids& ids, Revision revision);
 
 // Event as an element of WatchResponse.events, made once a slot and shared by all its watchers.

@@ -31,6 +31,11 @@ class Methods {
   Streaming* find_streaming(std::string_view path) { return find(streaming_, path); }
   const auto& all_unary() const { return unary_; }
   const auto& all_streaming() const { return streaming_; }
+  // From now on it is noted how long calls take.
+  void measure() {
+    for (auto& [path, method] : unary_) method.counts.durations = std::make_unique<net::grpc::CallDurations>();
+    for (auto& [path, method] : streaming_) method.counts.durations = std::make_unique<net::grpc::CallDurations>();
+  }
   // Outlives the server.
   void add_to(net::grpc::Server& server) {
     for (auto& [path, method] : unary_) server.unary(path, method.handler, &method.counts);

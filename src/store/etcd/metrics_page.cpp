@@ -8,6 +8,18 @@
 namespace rs::store::etcd {
 namespace {
 
+constexpr size_t kClientVersionsMax = 64;
+
+void disk_metrics(MetricsText& out, const Embedded::Activity& activity, int views) {
+  out.gauge("etcd_disk_wal_write_bytes_total", "Total number of bytes written in WAL.",
+            double(activity.written_bytes));
+  // There is nothing to defragment.
+  out.gauge("etcd_disk_defrag_inflight",
+            "Whether or not defrag is active on the member. 1 means active, 0 means not.", 0);
+  out.gauge("etcd_mvcc_db_open_read_transactions", "The number of currently open read transactions",
+            views);
+}
+
 void server_metrics(MetricsText& out, const Embedded::Activity& activity, uint64_t durable,
                     double quota) {
   out.gauge("etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.",
@@ -79,6 +91,50 @@ void mvcc_metrics(MetricsText& out, const mvcc::Counters& counters, uint64_t lar
 
 }  // namespace
 
+EtcdService::Latencies::Latencies(metrics::Registry* registry) {
+  if (registry == nullptr) return;
+  auto find = [&](std::string_view name, std::string_view help, double first, int count) {
+    std::vector<double> bounds;
+    for (double bound = first; count-- > 0; bound *= 2) bounds.push_back(bound);
+    return &registry->histogram(name, help, bounds);
+  };
+  hash = find("etcd_mvcc_hash_duration_seconds",
+              "The latency distribution of storage hash operation.", .01, 15);
+  hash_kv = find("etcd_mvcc_hash_rev_duration_seconds",
+                 "The latency distribution of storage hash by revision operation.", .01, 15);
+  snapshot = find("etcd_disk_backend_snapshot_duration_seconds",
+                  "The latency distribution of backend snapshots.", .01, 17);
+  defragment = find("etcd_disk_backend_defrag_duration_seconds",
+                    "The latency distribution of backend defragmentation.", .1, 13);
+}
+
+void EtcdService::count_request(const net::Headers& metadata, bool streaming) {
+  std::string_view version = metadata.get("client-api-version");
+  if (version.empty()) version = "unknown";
+  if (counts_.last_client == nullptr || counts_.last_client->first != version) {
+    auto it = counts_.requests.find(version);
+    // A client may say anything.
+    if (it == counts_.requests.end() && counts_.requests.size() >= kClientVersionsMax)
+      version = "other";
+    if (it == counts_.requests.end()) it = counts_.requests.try_emplace(std::string(version)).first;
+    counts_.last_client = &*it;
+  }
+  ++(streaming ? counts_.last_client->second.stream : counts_.last_client->second.unary);
+}
+
+void EtcdService::write_requests(MetricsText& out) const {
+  out.family("etcd_server_client_requests_total", "counter",
+             "The total number of client requests per client version.");
+  for (const auto& [version, requests] : counts_.requests) {
+    for (auto [type, count] :
+         {std::pair{"stream", requests.stream}, std::pair{"unary", requests.unary}}) {
+      if (count > 0)
+        out.sample(count, fmt::format(R"(client_api_version="{}",type="{}")", escape_label(version),
+                                      type));
+    }
+  }
+}
+
 std::string EtcdService::metrics_text() {
   std::string text;
   if (options_.metrics != nullptr) text = options_.metrics->text();
@@ -101,11 +157,14 @@ std::string EtcdService::metrics_text() {
       "etcd_cluster_version", "gauge",
       "Which version is running. 1 for 'cluster_version' label with current cluster version");
   out.sample(uint64_t(1), fmt::format(R"(cluster_version="{}")", kClusterVersion));
+  write_requests(out);
   health_.write_metrics(out);
+  disk_metrics(out, activity, snapshots_ + counts_.hashes);
 
-  out.gauge("etcd_mvcc_db_total_size_in_bytes",
-            "Total size of the underlying database physically allocated in bytes.",
-            double(status.db_size_bytes));
+  for (std::string_view prefix : {"etcd_mvcc_", "etcd_debugging_mvcc_"})
+    out.gauge(fmt::format("{}db_total_size_in_bytes", prefix),
+              "Total size of the underlying database physically allocated in bytes.",
+              double(status.db_size_bytes));
   out.gauge("etcd_mvcc_db_total_size_in_use_in_bytes",
             "Total size of the underlying database logically in use in bytes.",
             double(status.live_bytes));

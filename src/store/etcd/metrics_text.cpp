@@ -1,5 +1,6 @@
 #include "store/etcd/metrics_text.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -8,6 +9,15 @@
 #include <unistd.h>
 
 namespace rs::store::etcd {
+
+std::string escape_label(std::string_view value) {
+  std::string out;
+  for (char c : value) {
+    if (c == '\\' || c == '"') out += '\\';
+    out += c == '\n' ? "\\n" : std::string(1, c);
+  }
+  return out;
+}
 
 void MetricsText::family(std::string_view name, std::string_view type, std::string_view help) {
   name_ = name;
@@ -22,6 +32,10 @@ void MetricsText::sample(double value, std::string_view labels) {
 void MetricsText::sample(uint64_t value, std::string_view labels) {
   fmt::format_to(std::back_inserter(out_), "{}{}{}{} {}\n", name_, labels.empty() ? "" : "{",
                  labels, labels.empty() ? "" : "}", value);
+}
+
+void MetricsText::part(std::string_view suffix, double value, std::string_view labels) {
+  fmt::format_to(std::back_inserter(out_), "{}{}{{{}}} {}\n", name_, suffix, labels, value);
 }
 
 void MetricsText::counter(std::string_view name, std::string_view help, uint64_t value) {
@@ -92,6 +106,26 @@ double open_files() {
   return double(std::distance(begin(files), end(files))) - 1;
 }
 
+// In etcd with --metrics=extensive only (go-grpc-prometheus, EnableHandlingTimeHistogram).
+void call_durations(MetricsText& out, const std::vector<LabelledCounts>& all) {
+  out.family("grpc_server_handling_seconds", "histogram",
+             "Histogram of response latency (seconds) of gRPC that had been application-level "
+             "handled by the server.");
+  for (const auto& [labels, counts] : all) {
+    if (counts->durations == nullptr) continue;
+    const net::grpc::CallDurations& durations = *counts->durations;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < durations.counts.size(); ++i) {
+      sum += durations.counts[i];
+      const std::string bound =
+          i < durations.kSeconds.size() ? fmt::format("{}", durations.kSeconds[i]) : "+Inf";
+      out.part("_bucket", sum, fmt::format(R"({},le="{}")", labels, bound));
+    }
+    out.part("_sum", durations.total_seconds, labels);
+    out.part("_count", sum, labels);
+  }
+}
+
 }  // namespace
 
 void grpc_metrics(MetricsText& out, const Methods& methods) {
@@ -125,6 +159,9 @@ void grpc_metrics(MetricsText& out, const Methods& methods) {
     out.family(family.name, "counter", family.help);
     for (const auto& [labels, counts] : all) out.sample(counts->*family.count, labels);
   }
+  const bool measured = std::ranges::any_of(
+      all, [](const LabelledCounts& each) { return each.counts->durations != nullptr; });
+  if (measured) call_durations(out, all);
   uint64_t received = 0, sent = 0;
   for (const auto& [labels, counts] : all) {
     received += counts->bytes_received;

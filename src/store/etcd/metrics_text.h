@@ -18,6 +18,8 @@ class MetricsText {
   // labels: as written, without braces.
   void sample(double value, std::string_view labels = {});
   void sample(uint64_t value, std::string_view labels = {});
+  // A sample whose name has an end of its own: of a histogram.
+  void part(std::string_view suffix, double value, std::string_view labels);
   void counter(std::string_view name, std::string_view help, uint64_t value);
   void gauge(std::string_view name, std::string_view help, double value);
 
@@ -25,6 +27,9 @@ class MetricsText {
   std::string& out_;
   std::string name_;
 };
+
+// As the value of a label is written.
+std::string escape_label(std::string_view value);
 
 // grpc_server_*, under the names and labels of go-grpc-prometheus, and the bytes of all methods in
 // etcd's.

@@ -63,11 +63,12 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
       store_(store),
       options_(std::move(options)),
       ids_{store.identity().cluster, store.identity().member, 2},
+      latencies_(options_.metrics),
       health_(store),
       guard_(loop, store, tokens_of(loop.clock(), options_), options_.guard),
       auth_loaded_(load(guard_)),
-      auth_(guard_, store, ids_, methods_),
-      line_(loop, store, guard_),
+      auth_(guard_, store, ids_, methods_, options_.max_request_bytes),
+      line_(loop, store, guard_, options_.max_request_bytes),
       lock_(line_, ids_, methods_),
       election_(loop, store, guard_, line_, ids_, methods_),
       tasks_(loop) {
@@ -76,6 +77,7 @@ EtcdService::EtcdService(async::Loop& loop, Embedded& store, EtcdOptions options
   add_lease();
   add_cluster();
   add_maintenance();
+  if (options_.measure_calls) methods_.measure();
   gateway_ = std::make_unique<gateway::Gateway>(loop_, methods_, options_.max_request_bytes + kGrpcOverheadBytes);
   tasks_.spawn("watch progress", notify_progress());
 }
@@ -92,7 +94,12 @@ net::grpc::ServerOptions EtcdService::server_options() {
   options.message_bytes = options_.max_request_bytes + kGrpcOverheadBytes;
   // JSON has base64 and escapes in place of bytes.
   options.limits.body_bytes = 2 * options.message_bytes;
-  options.admit = check_client_version;
+  options.admit = [this](const net::Headers& metadata, bool streaming) {
+    auto refused = check_client_version(metadata);
+    if (!refused) count_request(metadata, streaming);
+    return refused;
+  };
+  options.stopped = to_status(errors::stopped());
   options.http_handler = [this](net::Request& request, net::ResponseWriter& writer) { return http(request, writer); };
   return options;
 }
@@ -140,7 +147,7 @@ void EtcdService::add_kv() {
 }
 
 bool EtcdService::too_large(std::string_view message, Responder& responder) const {
-  if (message.size() <= options_.max_request_bytes) return false;
+  if (measured_bytes(message) <= options_.max_request_bytes) return false;
   responder->fail(to_status(errors::request_too_large()));
   return true;
 }
@@ -189,7 +196,7 @@ void EtcdService::txn(const Caller& caller, std::string_view message, Responder 
   if (auto checked = mvcc::check(*request, options_.max_txn_ops); !checked)
     return responder->fail(to_status(checked.error()));
   if (auto refused = caller.refuse(*request)) return responder->fail(to_status(*refused));
-  if (too_large(message, responder)) return;
+  if (mvcc::may_write(*request) && too_large(message, responder)) return;
   store_.submit(std::move(*request), reply_with<TxnResponse>(ids_, std::move(responder)));
 }
 

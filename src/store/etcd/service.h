@@ -23,6 +23,7 @@
 #include "store/etcd/health_checks.h"
 #include "store/etcd/lock_service.h"
 #include "store/etcd/messages.h"
+#include "store/etcd/metrics_text.h"
 #include "store/etcd/methods.h"
 
 namespace rs::store::etcd {
@@ -40,6 +41,8 @@ struct EtcdOptions {
   size_t max_txn_ops = 128;
   Duration progress_notify_interval = std::chrono::minutes(10);
   metrics::Registry* metrics = nullptr;      // whose metrics /metrics shows beside the service's own
+  bool gateway = true;                       // answers JSON under /v3/
+  bool measure_calls = false;                // /metrics has histograms of how long calls take
   std::vector<std::string> cors = {"*"};     // origins whose pages may read answers
   std::vector<std::string> host_whitelist = {"*"};  // names that an HTTP request without TLS may be for
   std::filesystem::path scratch_directory = "/tmp";  // where a snapshot is gathered, on the store's disk at best
@@ -121,6 +124,9 @@ class EtcdService {
   void write_member(Writer& out, uint32_t field) const;
   void write_alarms(Writer& out, int64_t only) const;
   bool too_large(std::string_view message, Responder& responder) const;
+  // For metrics: the request of a call whose metadata these are.
+  void count_request(const net::Headers& metadata, bool streaming);
+  void write_requests(MetricsText& out) const;
   bool observe(const net::Request& request, const net::Target& target, net::Response& response);
   std::string metrics_text();
 
@@ -133,7 +139,18 @@ class EtcdService {
   struct Counts {
     uint64_t large_ranges = 0;                      // that the machine does not see
     uint64_t events_queued = 0, events_sent = 0;    // to watchers
+    struct Requests {
+      uint64_t unary = 0, stream = 0;
+    };
+    std::map<std::string, Requests, std::less<>> requests;  // by what version clients say they are
+    std::pair<const std::string, Requests>* last_client = nullptr;  // of requests: most are of one
+    int hashes = 0;                                 // under way
   } counts_;
+  // Null when there is nobody to tell.
+  struct Latencies {
+    explicit Latencies(metrics::Registry* registry);
+    metrics::Histogram *hash = nullptr, *hash_kv = nullptr, *snapshot = nullptr, *defragment = nullptr;
+  } latencies_;
   HealthChecks health_;
   Guard guard_;
   const Result<void> auth_loaded_;

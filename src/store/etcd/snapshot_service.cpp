@@ -111,6 +111,7 @@ awaitable<Status> EtcdService::snapshot(net::grpc::ServerStream& stream) {
     ~Count() { --count; }
   } counted(snapshots_);
 
+  const MonoTime began = loop_.now();
   auto work = std::make_shared<Work>();
   struct Abandon {
     std::shared_ptr<Work>& work;
@@ -131,6 +132,8 @@ awaitable<Status> EtcdService::snapshot(net::grpc::ServerStream& stream) {
     work->view.reset();
   });
   if (!work->bytes) co_return to_status(work->bytes.error());
+  if (latencies_.snapshot != nullptr)
+    latencies_.snapshot->observe(std::chrono::duration<double>(loop_.now() - began).count());
 
   const uint64_t total = *work->bytes;
   for (uint64_t sent = 0; sent < total;) {

@@ -1,7 +1,9 @@
 #include "store/etcd/standalone.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -59,6 +61,8 @@ awaitable<Result<void>> Standalone::start() {
   etcd.max_txn_ops = options_.max_txn_ops;
   etcd.progress_notify_interval = options_.progress_notify_interval;
   etcd.metrics = &metrics_;
+  etcd.gateway = options_.gateway;
+  etcd.measure_calls = options_.extensive_metrics;
   etcd.cors = options_.cors;
   etcd.host_whitelist = options_.host_whitelist;
   etcd.scratch_directory = options_.data_dir;
@@ -75,7 +79,8 @@ awaitable<Result<void>> Standalone::start() {
     co_await stop();
     co_return fail(std::move(damaged));
   }
-  auto listening = listen_for_clients();
+  auto listening = prepare_tls();
+  if (listening) listening = listen_for_clients();
   if (listening) listening = listen_for_metrics();
   if (!listening) {
     co_await stop();
@@ -104,47 +109,55 @@ Result<std::shared_ptr<auth::Tokens>> Standalone::make_tokens() const {
   return std::move(*tokens);
 }
 
-Result<std::shared_ptr<const net::TlsServerContext>> Standalone::tls() const {
-  net::TlsServerOptions options;
-  struct {
-    const std::string& path;
-    std::string& text;
-  } files[] = {{options_.cert_file, options.identity.certificate},
-               {options_.key_file, options.identity.private_key},
-               {options_.trusted_ca_file, options.client_ca}};
-  for (auto& [path, text] : files) {
-    if (path.empty()) continue;
-    auto read = read_file(path);
-    if (!read) return fail(read.error());
-    text = std::move(*read);
+Result<void> Standalone::prepare_tls() {
+  auto secured = [](const Url& url) { return url.tls; };
+  if (std::ranges::none_of(options_.listen_client_urls, secured) && std::ranges::none_of(options_.listen_metrics_urls, secured))
+    return {};
+  if (options_.auto_tls) {
+    auto made = make_self_signed(loop_.clock(), options_.data_dir + "/fixtures/client", options_);
+    if (!made) return fail_at("--auto-tls", made.error());
   }
-  options.require_client_certificate = options_.client_cert_auth;
-  if (options_.client_cert_auth && options.client_ca.empty())
-    return fail(Code::kBadRequest, "--client-cert-auth needs --trusted-ca-file");
-  return net::TlsServerContext::make(options);
+  auto files = TlsFiles::open(options_);
+  if (!files) return fail(files.error());
+  tls_files_ = std::move(*files);
+  return {};
+}
+
+template <class Options>
+void Standalone::secure(const Url& url, Options& options) {
+  if (!url.tls) return;
+  options.tls = tls_files_->current();
+  options.tls_source = [this] { return tls_files_->current(); };
+}
+
+Result<std::unique_ptr<net::Listener>> Standalone::listen(const Url& url, std::string_view what) {
+  auto listener = !url.path.empty()        ? network_.listen_local(url.path)
+                  : options_.reuse_port ? network_.listen_shared({url.host, url.port})
+                                        : network_.listen({url.host, url.port});
+  if (!listener) return listener;
+  const net::Address local = (*listener)->local();
+  log::info("store", what, {{"address", url.path.empty() ? net::to_string(local) : local.host}, {"tls", url.tls}});
+  return listener;
 }
 
 Result<void> Standalone::listen_for_clients() {
   bool first = true;
   for (const Url& url : options_.listen_client_urls) {
-    auto listener = network_.listen({url.host, url.port});
+    auto listener = listen(url, "serving clients");
     if (!listener) return fail(listener.error());
     auto& server = url.tls ? secure_ : plain_;
     if (server == nullptr) {
       net::grpc::ServerOptions options = service_->server_options();
       options.concurrent_streams = options_.max_concurrent_streams;
       options.limits.concurrent_streams = options_.max_concurrent_streams;
+      options.limits.ping_after = options_.keepalive_interval;
+      options.limits.ping_timeout = options_.keepalive_timeout;
       options.min_ping_interval = options_.keepalive_min_time;
-      if (url.tls) {
-        auto context = tls();
-        if (!context) return fail(context.error());
-        options.tls = std::move(*context);
-      }
+      secure(url, options);
       server = std::make_unique<net::grpc::Server>(loop_, std::move(options));
       service_->add_to(*server);
     }
     if (std::exchange(first, false)) client_address_ = (*listener)->local();
-    log::info("store", "serving clients", {{"address", net::to_string((*listener)->local())}, {"tls", url.tls}});
     server->serve(std::move(*listener));
   }
   return {};
@@ -152,22 +165,17 @@ Result<void> Standalone::listen_for_clients() {
 
 Result<void> Standalone::listen_for_metrics() {
   for (const Url& url : options_.listen_metrics_urls) {
-    auto listener = network_.listen({url.host, url.port});
+    auto listener = listen(url, "serving metrics");
     if (!listener) return fail(listener.error());
     auto& server = url.tls ? secure_metrics_ : plain_metrics_;
     if (server == nullptr) {
       net::HttpServerOptions options{.name = "metrics"};
-      if (url.tls) {
-        auto context = tls();
-        if (!context) return fail(context.error());
-        options.tls = std::move(*context);
-      }
+      secure(url, options);
       server = std::make_unique<net::HttpServer>(loop_, std::move(options),
                                                  [this](net::Request& request, net::ResponseWriter& writer) {
                                                    return service_->http_of_metrics(request, writer);
                                                  });
     }
-    log::info("store", "serving metrics", {{"address", net::to_string((*listener)->local())}, {"tls", url.tls}});
     server->serve(std::move(*listener));
   }
   return {};
@@ -244,6 +252,30 @@ void notify(std::string_view state) {
   ::close(fd);
 }
 
+// Every connection is a descriptor: as many as the system lets us have (Go's runtime does so for etcd).
+void raise_file_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    log::warning("store", "the limit of open files stays as it is", {{"why", std::strerror(errno)}});
+}
+
+Result<void> open_logs(const std::vector<std::string>& outputs) {
+  std::vector<int> descriptors;
+  for (const std::string& output : outputs) {
+    int fd = STDERR_FILENO;
+    if (output == "stdout") fd = STDOUT_FILENO;
+    // Under systemd stderr is the journal.
+    else if (output != "stderr" && output != "default" && output != "systemd/journal")
+      fd = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0) return fail(Code::kUnavailable, "--log-outputs: cannot write {}: {}", output, std::strerror(errno));
+    descriptors.push_back(fd);
+  }
+  log::set_outputs(std::move(descriptors));
+  return {};
+}
+
 awaitable<void> serve(async::SystemLoop& loop, StandaloneOptions options, int& status) {
   Standalone server(loop, std::move(options));
   auto started = co_await server.start();
@@ -282,6 +314,11 @@ int run_store(int argc, const char* const* argv) {
     return 0;
   }
   log::set_level(options->log_level);
+  if (auto opened = open_logs(options->log_outputs); !opened) {
+    std::cerr << opened.error().message << "\n";
+    return 1;
+  }
+  raise_file_limit();
   int status = 0;
   async::SystemLoop loop;
   async::TaskGroup tasks(loop);

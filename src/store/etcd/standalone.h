@@ -8,6 +8,7 @@
 #include "store/embedded.h"
 #include "store/etcd/flags.h"
 #include "store/etcd/service.h"
+#include "store/etcd/tls_files.h"
 
 namespace rs::store::etcd {
 
@@ -26,17 +27,21 @@ class Standalone {
   Embedded& store() { return *store_; }
 
  private:
+  Result<void> prepare_tls();
   Result<void> listen_for_clients();
   Result<void> listen_for_metrics();
-  Result<std::shared_ptr<const net::TlsServerContext>> tls() const;
+  Result<std::unique_ptr<net::Listener>> listen(const Url& url, std::string_view what);
+  template <class Options>
+  void secure(const Url& url, Options& options);
   Result<std::shared_ptr<auth::Tokens>> make_tokens() const;
   awaitable<void> compact_by_time();
   awaitable<void> compact_by_revision();
   awaitable<void> compact_to(Revision revision);
 
   async::Loop& loop_;
-  const StandaloneOptions options_;
+  StandaloneOptions options_;
   metrics::Registry metrics_;
+  std::unique_ptr<TlsFiles> tls_files_;
   net::TcpNetwork network_;
   std::unique_ptr<Embedded> store_;
   std::unique_ptr<EtcdService> service_;

@@ -84,10 +84,18 @@ void WaitingCall::fail(const Error& error) {
   responder_->fail(to_recipe_status(error));
 }
 
-WaitingLine::WaitingLine(async::Loop& loop, Embedded& store, Guard& guard)
-    : loop_(loop), store_(store), guard_(guard), tasks_(loop) {}
+WaitingLine::WaitingLine(async::Loop& loop, Embedded& store, Guard& guard, size_t request_bytes_max)
+    : loop_(loop),
+      store_(store),
+      guard_(guard),
+      request_bytes_max_(request_bytes_max),
+      tasks_(loop) {}
 
-void WaitingLine::spawn(const net::grpc::CallInfo& info, Responder responder, Work work) {
+void WaitingLine::spawn(const net::grpc::CallInfo& info, size_t request_bytes, Responder responder,
+                        Work work) {
+  // The transactions made of it carry its name and its value.
+  if (request_bytes > request_bytes_max_)
+    return responder->fail(to_recipe_status(errors::request_too_large()));
   auto who = Caller(guard_, info).identity();
   if (!who) return responder->fail(to_recipe_status(who.error()));
   // Before a lease is granted for nobody.

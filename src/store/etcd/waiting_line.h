@@ -56,12 +56,12 @@ class WaitingLine {
   static constexpr int64_t kSessionTtlSeconds = 60;
   static constexpr size_t kWaitersMax = 100'000;
 
-  WaitingLine(async::Loop& loop, Embedded& store, Guard& guard);
+  WaitingLine(async::Loop& loop, Embedded& store, Guard& guard, size_t request_bytes_max);
 
   // Makes info and responder one call, and runs work(call) as a task; refuses it beyond
-  // kWaitersMax.
+  // kWaitersMax, and when the request is too large.
   using Work = std::function<awaitable<void>(WaitingCall& call)>;
-  void spawn(const net::grpc::CallInfo& info, Responder responder, Work work);
+  void spawn(const net::grpc::CallInfo& info, size_t request_bytes, Responder responder, Work work);
   awaitable<void> stop() { return tasks_.stop(); }
 
   // The lease, or when it is 0 a new one.
@@ -88,6 +88,7 @@ class WaitingLine {
   async::Loop& loop_;
   Embedded& store_;
   Guard& guard_;
+  const size_t request_bytes_max_;
   async::TaskGroup tasks_;
 };
 

@@ -30,21 +30,27 @@ struct Target {
   std::shared_ptr<const net::TlsClientContext> tls;
 };
 
+bool uses_tls(const FetchOptions& options) {
+  if (options.endpoint.starts_with("https://") || options.endpoint.starts_with("unixs://")) return true;
+  return options.endpoint.find("://") == std::string::npos && (!options.ca.empty() || !options.certificate.empty());
+}
+
 Result<Target> target_of(const FetchOptions& options) {
   std::string_view text = options.endpoint;
-  bool tls = !options.ca.empty() || !options.certificate.empty();
-  if (text.starts_with("http://")) {
-    text.remove_prefix(7);
-    tls = false;
-  } else if (text.starts_with("https://")) {
-    text.remove_prefix(8);
-    tls = true;
+  if (text.find(',') != std::string_view::npos)
+    return fail(Code::kBadRequest, "a snapshot is of one server, not of several: {}", text);
+  if (text.starts_with("http://")) text.remove_prefix(7);
+  else if (text.starts_with("https://")) text.remove_prefix(8);
+  const bool local = text.starts_with("unix:///") || text.starts_with("unixs:///");
+  if (local) {
+    text.remove_prefix(text.find('/') + 2);
+  } else if (text.ends_with('/')) {
+    text.remove_suffix(1);
   }
-  if (text.ends_with('/')) text.remove_suffix(1);
-  auto address = net::parse_address(text, 2379);
+  auto address = local ? Result<net::Address>(net::Address{std::string(text), 0}) : net::parse_address(text, 2379);
   if (!address) return fail(address.error());
   Target target{std::move(*address), nullptr};
-  if (!tls) return target;
+  if (!uses_tls(options)) return target;
   auto ca = read_text(options.ca), certificate = read_text(options.certificate), key = read_text(options.key);
   for (auto* read : {&ca, &certificate, &key}) {
     if (!*read) return fail(read->error());
@@ -101,9 +107,24 @@ class Verifier {
   std::string held_;
 };
 
-}  // namespace
+// What to do about an error of the server, or of the way to it.
+Error with_advice(const FetchOptions& options, Error error) {
+  std::string_view advice;
+  const std::string& text = error.message;
+  auto says = [&](std::string_view part) { return text.find(part) != std::string::npos; };
+  if (says("user name is empty") || says("invalid auth token")) advice = "authentication is on: give --user root:PASSWORD";
+  else if (says("permission denied")) advice = "only users with the role root get a snapshot";
+  else if (says("authentication is not enabled")) advice = "leave out --user";
+  else if (says("certificate of the server")) advice = "give --cacert with the CA of its certificate";
+  else if (says("connect to")) advice = "is the server up, and is this its client URL?";
+  else if (says("TLS handshake")) advice = "is it https there?";
+  else if (error.code == Code::kUnavailable)
+    advice = uses_tls(options) ? "does it want a client's --cert and --key?" : "is it https there?";
+  if (!advice.empty()) error.message = fmt::format("{}: {} ({})", options.endpoint, text, advice);
+  return error;
+}
 
-awaitable<Result<uint64_t>> fetch(async::Loop& loop, const FetchOptions& options, int fd) {
+awaitable<Result<uint64_t>> fetch_all(async::Loop& loop, const FetchOptions& options, int fd) {
   auto target = target_of(options);
   if (!target) co_return fail(target.error());
   net::TcpNetwork network(loop);
@@ -136,6 +157,14 @@ awaitable<Result<uint64_t>> fetch(async::Loop& loop, const FetchOptions& options
   if (done <= kChecksumBytes || !verifier.holds())
     co_return fail(Code::kDataLoss, "what arrived is not what the server sent: the checksum differs; try again");
   co_return done;
+}
+
+}  // namespace
+
+awaitable<Result<uint64_t>> fetch(async::Loop& loop, const FetchOptions& options, int fd) {
+  auto bytes = co_await fetch_all(loop, options, fd);
+  if (!bytes) co_return fail(with_advice(options, bytes.error()));
+  co_return bytes;
 }
 
 }  // namespace rs::store::snapshot

@@ -95,6 +95,16 @@ std::vector<Case> cases() {
   std::vector<Case> all = {
       // ---- sizes ----
       {"a request under the limit", kPut, put_of_size(kLimit - 100), 0, ""},
+      // The Raft log adds 17 or 18 bytes, which count (etcdserver/v3_server.go, processInternalRaftRequestOnce): its id of
+      // the request has 9 or 10.
+      {"a request at the limit", kPut, put_of_size(kLimit - 18), 0, ""},
+      {"a request just over the limit", kPut, put_of_size(kLimit - 16), 3,
+       "etcdserver: request is too large"},
+      {"a user with a name over the limit", "/etcdserverpb.Auth/UserAdd",
+       put_of_size(kLimit + 1), 3, "etcdserver: request is too large"},
+      {"a lock with a name over the limit", "/v3lockpb.Lock/Lock",
+       message([](Writer& w) { w.bytes(1, std::string(kLimit + 1, 'n')); }), 2,
+       "etcdserver: request is too large"},
       {"a request over the limit", kPut, put_of_size(kLimit + 1), 3,
        "etcdserver: request is too large"},
       {"a message at the limit of gRPC", kPut, put_of_size(kReceive), 3,

@@ -53,10 +53,16 @@ std::optional<Duration> timeout_of(std::string_view text) {
 // Counts a call as the gRPC server would; one that nobody ends was cancelled.
 class CountedCall {
  public:
-  explicit CountedCall(net::grpc::CallCounts& counts) : counts_(counts) { ++counts_.started; }
+  CountedCall(async::Loop& loop, net::grpc::CallCounts& counts)
+      : loop_(loop), counts_(counts), began_(loop.now()) {
+    ++counts_.started;
+  }
   CountedCall(const CountedCall&) = delete;
   CountedCall& operator=(const CountedCall&) = delete;
-  ~CountedCall() { ++counts_.handled[std::min(size_t(code_), counts_.handled.size() - 1)]; }
+  ~CountedCall() {
+    ++counts_.handled[std::min(size_t(code_), counts_.handled.size() - 1)];
+    if (counts_.durations) counts_.durations->add(loop_.now() - began_);
+  }
   void received(size_t bytes) {
     ++counts_.messages_received;
     counts_.bytes_received += bytes;
@@ -68,7 +74,9 @@ class CountedCall {
   void end(StatusCode code) { code_ = code; }
 
  private:
+  async::Loop& loop_;
   net::grpc::CallCounts& counts_;
+  const MonoTime began_;
   StatusCode code_ = StatusCode::kCancelled;
 };
 
@@ -347,7 +355,7 @@ awaitable<void> Gateway::unary(const Route& route, net::grpc::CallInfo info, std
       if (answer.on_abandoned) answer.on_abandoned();
     }
   } abandon{*answer};
-  CountedCall counted(method->counts);
+  CountedCall counted(loop_, method->counts);
   counted.received(message->size());
   method->handler(info, *message, std::make_unique<GatewayResponder>(answer));
   if (info.deadline) {
@@ -380,7 +388,7 @@ awaitable<void> Gateway::streaming(const Route& route, net::grpc::CallInfo info,
   const std::optional<MonoTime> deadline = info.deadline;
   net::Headers answer_headers = headers;
   answer_headers.set("Grpc-Metadata-Content-Type", "application/grpc");
-  CountedCall counted(method->counts);
+  CountedCall counted(loop_, method->counts);
   GatewayStream stream(loop_, route, std::move(info), body, message_bytes_,
                        std::move(answer_headers), writer, counted);
   if (auto refused = stream.begin()) {
