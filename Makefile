@@ -30,7 +30,7 @@ asan: ## build and test with AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory test PRESET=asan
 
 tsan: ## build and test with ThreadSanitizer
-	@$(MAKE) --no-print-directory test PRESET=tsan
+	@TSAN_OPTIONS=die_after_fork=0 $(MAKE) --no-print-directory test PRESET=tsan  # crash tests fork, then start threads
 
 lint: ## clang-format and clang-tidy over the sources that changed since main (ALL=1: all)
 	@scripts/lint.sh $(BUILD) $(ALL)

@@ -1,5 +1,6 @@
 #include "net/h2_connection.h"
 
+#include "base/memory.h"
 #include "net/http1.h"
 #include "net/text.h"
 
@@ -9,6 +10,7 @@ using namespace std::chrono_literals;
 constexpr size_t kReadBytesMin = 2 << 10, kReadBytesMax = 64 << 10;
 constexpr size_t kOutputBytes = 256 << 10;     // gathered for one write
 constexpr size_t kCopyBytes = 2 << 10;         // smaller pieces are copied together rather than sent as buffers of their own
+constexpr size_t kDroppedBytes = 256 << 10;    // so much of one stream that nobody took goes back to the system at once
 constexpr size_t kContinuations = 8;           // of one header block: CVE-2024-28182
 constexpr size_t kWaitingFrames = 1000;        // that a client does not take, before it is not listened to any more
 constexpr uint64_t kOdditiesPerSecond = 1000;  // PING, SETTINGS, PRIORITY, empty DATA: CVE-2019-9512, -9515, -9518
@@ -191,7 +193,7 @@ struct Connection::Callbacks {
   static void closed(Connection& c, int32_t id, uint32_t error) {
     const auto node = c.exchanges_.extract(id);
     if (node.empty()) return;
-    c.take_unsent(node.mapped()->unsent);
+    c.drop_unsent(*node.mapped());
     node.mapped()->connection = nullptr;
     node.mapped()->closed(error);
   }
@@ -316,6 +318,15 @@ void Connection::take_unsent(size_t bytes) {
   if (settings_.total_unsent) *settings_.total_unsent -= bytes;
 }
 
+// A stream is over: who did not take its bytes will not.
+void Connection::drop_unsent(Exchange& exchange) {
+  std::optional<GivesBackFreed> gives_back;
+  if (exchange.unsent >= kDroppedBytes) gives_back.emplace();
+  take_unsent(std::exchange(exchange.unsent, 0));
+  exchange.chunks_.clear();
+  exchange.first_chunk_ = 0;
+}
+
 // A client that asks and asks, and takes no answers.
 bool Connection::choked() const {
   return settings_.server && !over_ && nghttp2_session_get_outbound_queue_size(session_) > kWaitingFrames;
@@ -357,6 +368,8 @@ awaitable<void> Connection::write_loop() {
     for (const auto& piece : pieces_)
       buffers.emplace_back((piece.shared ? piece.shared->data() : output_.data()) + piece.begin, piece.size);
     auto written = co_await stream_->write(buffers);
+    std::optional<GivesBackFreed> gives_back;
+    if (!written) gives_back.emplace();
     pieces_.clear();
     output_.clear();
     output_bytes_ = 0;
@@ -414,7 +427,7 @@ void Connection::teardown() {
   while (!exchanges_.empty()) {
     const auto node = exchanges_.extract(exchanges_.begin());
     nghttp2_session_set_stream_user_data(session_, node.key(), nullptr);
-    take_unsent(node.mapped()->unsent);
+    drop_unsent(*node.mapped());
     node.mapped()->connection = nullptr;
     node.mapped()->closed(NGHTTP2_INTERNAL_ERROR);
   }

@@ -127,6 +127,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void count_reset(int32_t stream);
   void add_unsent(size_t bytes);
   void take_unsent(size_t bytes);
+  void drop_unsent(Exchange& exchange);
   bool choked() const;
 
   std::unique_ptr<Stream> stream_;

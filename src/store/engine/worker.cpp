@@ -9,9 +9,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/memory.h"
+
 namespace rs::store::engine {
 namespace {
 constexpr int kBackgroundNice = 10;
+constexpr auto kIdleMin = std::chrono::seconds(1), kIdleMax = std::chrono::seconds(16);
 }
 
 struct Worker::State {
@@ -55,16 +58,24 @@ void Worker::run(std::move_only_function<void()> work, std::move_only_function<v
 void Worker::loop_of_thread() {
   // On Linux a nice value is a thread's own (setpriority(2)).
   if (priority_ == Priority::kBackground) (void)::setpriority(PRIO_PROCESS, id_t(::gettid()), kBackgroundNice);
-  while (true) {
+  for (bool worked = false;;) {
     std::shared_ptr<State::Job> job;
     {
       std::unique_lock lock(state_->mutex);
-      state_->wake.wait(lock, [this] { return state_->stopping || !state_->jobs.empty(); });
+      const auto wanted = [this] { return state_->stopping || !state_->jobs.empty(); };
+      // What the work made is freed on the loop, whenever that gets to it: this thread looks a few times.
+      for (auto idle = kIdleMin; worked && idle <= kIdleMax && !state_->wake.wait_for(lock, idle, wanted); idle *= 2) {
+        lock.unlock();
+        give_back_idle_memory();
+        lock.lock();
+      }
+      state_->wake.wait(lock, wanted);
       if (state_->stopping) return;
       job = std::move(state_->jobs.front());
       state_->jobs.pop_front();
     }
     job->work();
+    worked = true;
     loop_.post([job, alive = alive_] {
       if (*alive) job->done();
     });

@@ -75,11 +75,11 @@ class Fixture {
  public:
   Fixture(async::Loop& l, Embedded& s, Duration progress)
       : loop(l), store(s), service(l, s, {.progress_notify_interval = progress}), tasks(l) {}
-  std::unique_ptr<WatchClient> connect() {
-    auto client = std::make_unique<WatchClient>(loop);
+  WatchClient* connect() {
+    auto* client = clients.emplace_back(std::make_unique<WatchClient>(loop)).get();
     auto* method = service.methods().find_streaming("/etcdserverpb.Watch/Watch");
-    tasks.spawn_fn("watch", [method, stream = client.get()]() -> awaitable<void> {
-      (void)co_await method->handler(*stream);
+    tasks.spawn_fn("watch", [method, client]() -> awaitable<void> {
+      (void)co_await method->handler(*client);
     });
     return client;
   }
@@ -90,6 +90,7 @@ class Fixture {
   Embedded& store;
   EtcdService service;
   async::TaskGroup tasks;
+  std::vector<std::unique_ptr<WatchClient>> clients;  // outlive the tasks, which wait on them
 };
 
 class RegressionOfWatch : public ::testing::Test {

@@ -47,6 +47,9 @@ class KeyRestore {
   Result<void> add(std::string_view key, std::string_view message) {
     const auto revision = parse_revision(key);
     if (!revision) return fail(Code::kDataLoss, "the snapshot has a key that is no revision: {}", hex(key.substr(0, 32)));
+    // 1 is the revision of the empty store: nothing was ever written at it, and no store would open with it.
+    if (revision->main < 2)
+      return fail(Code::kDataLoss, "the snapshot has a key before the first revision: {}", revision->main);
     etcd::Reader in(message);
     mvcc::Record record{.main = revision->main, .sub = uint32_t(revision->sub), .tombstone = revision->tombstone};
     std::string name, value;

@@ -168,6 +168,9 @@ TEST_F(BadInput, HpackBombsAreNotUnpacked) {
 }
 
 TEST_F(BadInput, RapidResetEndsTheConnection) {  // CVE-2023-44487
+#ifdef RS_SANITIZED
+  GTEST_SKIP() << "so slow a server never sees more resets in a second than it allows";
+#endif
   RawClient client = connect();
   const std::string block = plain_block(call_fields("/etcdserverpb.Watch/Watch"));
   uint32_t id = 1;
@@ -187,6 +190,9 @@ TEST_F(BadInput, RapidResetEndsTheConnection) {  // CVE-2023-44487
 
 // CVE-2025-8671: the client makes the server reset the streams, so that its own resets are none.
 TEST_F(BadInput, ResetsProvokedFromTheServerCountToo) {
+#ifdef RS_SANITIZED
+  GTEST_SKIP() << "so slow a server never sees more resets in a second than it allows";
+#endif
   RawClient client = connect();
   const std::string block = plain_block(call_fields("/etcdserverpb.Watch/Watch"));
   uint32_t id = 1;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "net/http.h"
 
@@ -221,7 +222,9 @@ std::optional<Frame> RawClient::read(std::chrono::milliseconds patience) {
 void RawClient::take(const Frame& frame) {
   const bool end = (frame.flags & kEndStream) != 0;
   auto number = [&](size_t at) {
-    return ntohl(*reinterpret_cast<const uint32_t*>(frame.payload.data() + at));
+    uint32_t out;
+    std::memcpy(&out, frame.payload.data() + at, sizeof out);
+    return ntohl(out);
   };
   switch (frame.type) {
     case kHeaders:
