@@ -15,6 +15,7 @@ struct RunResult {
   size_t injected = 0;  // planned faults that happened
   size_t planned = 0;
   size_t power_failures = 0;
+  size_t asserted = 0;              // lives that RocksDB ended for a failed write
   uint64_t steps[kStepKinds] = {};  // of all lives
 };
 

@@ -31,6 +31,7 @@ TEST(CrashCampaignTest, EveryPromiseIsKeptOverEveryCrash) {
     sum.injected += run.injected;
     sum.planned += run.planned;
     sum.power_failures += run.power_failures;
+    sum.asserted += run.asserted;
     for (uint32_t i = 0; i < kStepKinds; ++i) sum.steps[i] += run.steps[i];
   }
   std::printf("seeds %" PRIu64 " to %" PRIu64
@@ -42,6 +43,7 @@ TEST(CrashCampaignTest, EveryPromiseIsKeptOverEveryCrash) {
               sum.steps[3], sum.steps[4], sum.steps[5]);
   // Faults that never happen prove nothing.
   if (runs >= 10 && failures == 0) EXPECT_GE(sum.injected * 3, sum.planned);
+  EXPECT_LE(sum.asserted, 1 + runs / 50) << "a store that serves is to outlive what its disk does";
   EXPECT_GT(sum.steps[uint32_t(StepKind::kSync)], runs);
 }
 
