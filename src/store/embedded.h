@@ -49,9 +49,14 @@ class Embedded : public Store {
   virtual void submit_compact(Revision revision, bool physical, Callback<Revision> done) = 0;
   virtual void submit_grant(int64_t ttl_seconds, LeaseId id, Callback<LeaseGrant> done) = 0;
   virtual void submit_revoke(LeaseId id, Callback<Revision> done) = 0;
+  // Leases as the last write left them, which may not be on disk yet: not for clients.
   virtual Result<int64_t> try_keep_alive(LeaseId id) = 0;
   virtual LeaseInfo try_time_to_live(LeaseId id, bool keys) = 0;
   virtual std::vector<LeaseId> try_leases() = 0;
+  // The same, told once it is on disk.
+  virtual void submit_keep_alive(LeaseId id, Callback<int64_t> done) = 0;
+  virtual void submit_time_to_live(LeaseId id, bool keys, Callback<LeaseInfo> done) = 0;
+  virtual void submit_leases(Callback<std::vector<LeaseId>> done) = 0;
   virtual Status try_status() = 0;
   virtual int64_t quota_bytes() const = 0;
   // A checksum of every record readable at revision (0: now), the same wherever the same history was written. Reads all

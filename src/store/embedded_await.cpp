@@ -66,11 +66,24 @@ awaitable<Result<void>> EmbeddedStore::lease_revoke(LeaseId id) {
   co_return only_errors(co_await taken(slot));
 }
 
-awaitable<Result<int64_t>> EmbeddedStore::lease_keep_alive(LeaseId id) { co_return try_keep_alive(id); }
-awaitable<Result<LeaseInfo>> EmbeddedStore::lease_time_to_live(LeaseId id, bool keys) {
-  co_return try_time_to_live(id, keys);
+awaitable<Result<int64_t>> EmbeddedStore::lease_keep_alive(LeaseId id) {
+  auto slot = std::make_shared<Slot<int64_t>>(loop_);
+  submit_keep_alive(id, into(slot));
+  co_return co_await taken(slot);
 }
-awaitable<Result<std::vector<LeaseId>>> EmbeddedStore::leases() { co_return try_leases(); }
+
+awaitable<Result<LeaseInfo>> EmbeddedStore::lease_time_to_live(LeaseId id, bool keys) {
+  auto slot = std::make_shared<Slot<LeaseInfo>>(loop_);
+  submit_time_to_live(id, keys, into(slot));
+  co_return co_await taken(slot);
+}
+
+awaitable<Result<std::vector<LeaseId>>> EmbeddedStore::leases() {
+  auto slot = std::make_shared<Slot<std::vector<LeaseId>>>(loop_);
+  submit_leases(into(slot));
+  co_return co_await taken(slot);
+}
+
 awaitable<Result<Status>> EmbeddedStore::status() { co_return try_status(); }
 
 awaitable<Result<std::unique_ptr<Embedded>>> Embedded::open(async::Loop& loop, EmbeddedOptions options) {

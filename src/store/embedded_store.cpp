@@ -174,13 +174,20 @@ Result<void> EmbeddedStore::recover() {
   return machine_.restore_finish();
 }
 
-Result<void> EmbeddedStore::try_resume() {
-  if (auto resumed = engine_->resume(); !resumed) return resumed;
+Result<void> EmbeddedStore::rewind() {
   auto leases = stored_leases(*engine_);
   if (!leases) return fail(leases.error());
   machine_.rewind(*leases, loop_.now());
-  // The batch that said so may be among those that failed; records must not go before it is on disk.
-  if (machine_.compacted() > 0) mvcc::put_number(open_.batch, "compact", machine_.compacted());
+  ahead_of_failed_ = false;
+  return {};
+}
+
+Result<void> EmbeddedStore::try_resume() {
+  if (auto resumed = engine_->resume(); !resumed) {
+    log::warning("store", "the disk does not take writes yet", {{"why", to_string(resumed.error())}});
+    return resumed;
+  }
+  if (auto rewound = rewind(); !rewound) return rewound;
   failed_.reset();
   compaction_wanted_.notify();
   log::info("store", "the disk takes writes again", {{"revision", machine_.durable()}});
@@ -222,11 +229,15 @@ void EmbeddedStore::put_alarms() {
 template <class T>
 void EmbeddedStore::answer_when_durable(Result<T> result, Callback<T> done, Patience patience) {
   if (machine_.broken() && !failed_) broke(*machine_.broken());
-  if (open_.batch.empty() && open_.waiters.empty() && machine_.head() == machine_.durable() && !in_flight_) {
-    done(std::move(result));
-    return;
-  }
+  if (all_durable()) return done(std::move(result));
   ++activity_.proposals;
+  open_.sync = true;
+  answer_read_when_durable(std::move(result), std::move(done), patience);
+}
+
+template <class T>
+void EmbeddedStore::answer_read_when_durable(Result<T> result, Callback<T> done, Patience patience) {
+  if (all_durable()) return done(std::move(result));
   auto answer = [result = std::move(result), done = std::move(done)](const Error* error) mutable {
     if (error != nullptr) {
       done(fail(*error));
@@ -235,8 +246,12 @@ void EmbeddedStore::answer_when_durable(Result<T> result, Callback<T> done, Pati
     }
   };
   open_.waiters.push_back({std::move(answer), half_second_, patience});
-  open_.sync = true;
   schedule_flush();
+}
+
+bool EmbeddedStore::all_durable() const {
+  return open_.batch.empty() && open_.waiters.empty() && machine_.head() == machine_.durable() && !in_flight_ &&
+         !ahead_of_failed_;
 }
 
 void EmbeddedStore::schedule_flush() {
@@ -252,7 +267,12 @@ void EmbeddedStore::schedule_flush() {
 
 void EmbeddedStore::flush() {
   if (in_flight_) return;
-  if (open_.batch.empty() && open_.waiters.empty()) return idle_.notify();
+  if (open_.batch.empty() && open_.waiters.empty()) {
+    // Leases are read where the last write left them: once that failed, where the disk has them. Whoever reads before
+    // the disk can be read is told that nobody knows.
+    if (ahead_of_failed_) (void)rewind();
+    return idle_.notify();
+  }
   flying_ = std::exchange(open_, Group{});
   flying_.revision = machine_.head();
   flying_.began = loop_.now();
@@ -303,6 +323,7 @@ void EmbeddedStore::time_out(Group& group) {
 void EmbeddedStore::broke(const Error& error) {
   ++failures_;
   failed_ = error;
+  ahead_of_failed_ = true;
   alarms_.insert(error.code == Code::kResourceExhausted ? Alarm::kNoSpace : Alarm::kCorrupt);
   log::error("store", "the disk failed: the store is read-only from now on", {{"why", to_string(error)}});
 }
@@ -333,16 +354,33 @@ void EmbeddedStore::submit(TxnRequest request, Callback<TxnResponse> done) {
 
 void EmbeddedStore::submit_compact(Revision revision, bool physical, Callback<Revision> done) {
   if (auto refused = refusal(0)) return done(fail(*refused));
-  auto scheduled = machine_.compact(revision, open_.batch);
-  if (!scheduled) return done(fail(scheduled.error()));
+  if (revision <= std::max(compacting_to_, machine_.compacted()))
+    return answer_when_durable<Revision>(fail(errors::compacted()), std::move(done));
+  if (revision > machine_.durable()) return done(fail(errors::future_revision()));
+  compacting_to_ = revision;
+  mvcc::put_number(open_.batch, "compact", revision);
+  auto then = [this, physical, done = std::move(done)](Result<Revision> durable) mutable {
+    if (!durable) {
+      compacting_to_ = machine_.compacted();
+      return done(fail(durable.error()));
+    }
+    begin_compaction(*durable, physical, std::move(done));
+  };
+  answer_when_durable<Revision>(revision, std::move(then), Patience::kWaits);
+}
+
+// Nobody is refused a revision before the disk knows why.
+void EmbeddedStore::begin_compaction(Revision revision, bool physical, Callback<Revision> done) {
+  engine::Batch written_already;
+  auto begun = machine_.compact(revision, written_already);
+  ASSERT(begun.has_value(), "compactions take effect in the order in which they were asked for");
   compaction_wanted_.notify();
-  Revision now = machine_.durable();
-  if (!physical) return answer_when_durable(Result<Revision>(now), std::move(done));
+  const Revision now = machine_.durable();
+  if (!physical) return done(now);
   compaction_waiters_.emplace_back(revision, [done = std::move(done), now](const Error* error) mutable {
     if (error != nullptr) return done(fail(*error));
     done(now);
   });
-  answer_when_durable<Revision>(now, [](Result<Revision>) {});
 }
 
 void EmbeddedStore::submit_grant(int64_t ttl_seconds, LeaseId id, Callback<LeaseGrant> done) {
@@ -380,6 +418,18 @@ LeaseInfo EmbeddedStore::try_time_to_live(LeaseId id, bool keys) {
 }
 
 std::vector<LeaseId> EmbeddedStore::try_leases() { return machine_.lessor().ids(); }
+
+void EmbeddedStore::submit_keep_alive(LeaseId id, Callback<int64_t> done) {
+  answer_read_when_durable(try_keep_alive(id), std::move(done));
+}
+
+void EmbeddedStore::submit_time_to_live(LeaseId id, bool keys, Callback<LeaseInfo> done) {
+  answer_read_when_durable<LeaseInfo>(try_time_to_live(id, keys), std::move(done));
+}
+
+void EmbeddedStore::submit_leases(Callback<std::vector<LeaseId>> done) {
+  answer_read_when_durable<std::vector<LeaseId>>(try_leases(), std::move(done));
+}
 
 Embedded::Activity EmbeddedStore::activity() const {
   Activity out = activity_;

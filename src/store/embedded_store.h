@@ -57,6 +57,9 @@ class EmbeddedStore final : public Embedded {
   Result<int64_t> try_keep_alive(LeaseId id) override;
   LeaseInfo try_time_to_live(LeaseId id, bool keys) override;
   std::vector<LeaseId> try_leases() override;
+  void submit_keep_alive(LeaseId id, Callback<int64_t> done) override;
+  void submit_time_to_live(LeaseId id, bool keys, Callback<LeaseInfo> done) override;
+  void submit_leases(Callback<std::vector<LeaseId>> done) override;
   Status try_status() override;
   int64_t quota_bytes() const override { return options_.quota_bytes; }
   awaitable<Result<Hash>> hash_kv(Revision revision) override;
@@ -98,11 +101,17 @@ class EmbeddedStore final : public Embedded {
   // kWaits: for who keeps a copy of what is on disk, and has to know what became of it.
   template <class T>
   void answer_when_durable(Result<T> result, Callback<T> done, Patience patience = Patience::kTimesOut);
+  // The same for what was only read, of a state that may be ahead of the disk.
+  template <class T>
+  void answer_read_when_durable(Result<T> result, Callback<T> done, Patience patience = Patience::kTimesOut);
+  bool all_durable() const;
   void time_out(Group& group);
   void schedule_flush();
   void flush();
   void committed(Result<void> result);
   void broke(const Error& error);
+  // Takes back what the disk did not take. Only while nothing is queued.
+  Result<void> rewind();
   // Goes on after the disk had failed: state is what the disk has. Only while nothing is queued.
   Result<void> try_resume();
   void start_tasks();
@@ -111,6 +120,7 @@ class EmbeddedStore final : public Embedded {
   awaitable<std::vector<mvcc::Dropped>> erase_slowly(std::vector<mvcc::Dropped> given);
   awaitable<void> feed_watchers();
   void put_alarms();
+  void begin_compaction(Revision revision, bool physical, Callback<Revision> done);
 
   async::Loop& loop_;
   const EmbeddedOptions options_;
@@ -121,9 +131,11 @@ class EmbeddedStore final : public Embedded {
   Identity identity_;
   uint64_t commits_ = 0, durable_commits_ = 0;
   uint64_t failures_ = 0;          // of the disk
+  Revision compacting_to_ = -1;    // of the last compaction asked for; takes effect once it is on disk
   std::set<Alarm> alarms_;
   Activity activity_;
   std::optional<Error> failed_;    // the disk failed: no more writes
+  bool ahead_of_failed_ = false;   // and what it did not take is not taken back yet
   bool closing_ = false;
   Group open_, flying_;
   MonoTime half_second_{};         // when the present one began

@@ -109,5 +109,46 @@ TEST_F(EmbeddedTest, RevokedLeaseDeletesItsKeysInOneRevision) {
   });
 }
 
+// Otherwise a crash could take back what a client was told.
+TEST_F(EmbeddedTest, NobodyIsRefusedARevisionBeforeItsCompactionIsOnDisk) {
+  run([](async::Loop&, Embedded& store) -> awaitable<void> {
+    for (int i = 0; i < 4; ++i) (void)co_await store.put({.key = "a", .value = std::to_string(i)});
+    std::optional<Result<Revision>> compacted, again;
+    store.submit_compact(4, false, [&](Result<Revision> done) { compacted = std::move(done); });
+    store.submit_compact(3, false, [&](Result<Revision> done) { again = std::move(done); });
+    EXPECT_FALSE(compacted || again);
+    EXPECT_EQ(store.try_range({.key = "a", .revision = 2})->kvs.at(0).value, "0");
+    (void)co_await store.put({.key = "a", .value = "4"});
+    EXPECT_TRUE(compacted && compacted->has_value());
+    EXPECT_EQ(again->error().message, "etcdserver: mvcc: required revision has been compacted");
+    EXPECT_EQ(store.try_range({.key = "a", .revision = 2}).error().code, Code::kOutOfRange);
+  });
+}
+
+// Of a lease, its end, and its keys: told only once they are on disk, like everything else.
+TEST_F(EmbeddedTest, NobodyReadsALeaseThatIsNotOnDiskYet) {
+  run([](async::Loop&, Embedded& store) -> awaitable<void> {
+    bool durable = false, told = false;
+    store.submit_grant(100, 7, [&](Result<LeaseGrant>) { durable = true; });
+    store.submit_leases([&](Result<std::vector<LeaseId>> leases) {
+      EXPECT_TRUE(durable);
+      EXPECT_EQ(*leases, std::vector<LeaseId>{7});
+      told = true;
+    });
+    EXPECT_FALSE(told);
+    EXPECT_EQ(*co_await store.lease_keep_alive(7), 100);
+    EXPECT_TRUE(told);
+    durable = false;
+    store.submit(PutRequest{.key = "a", .value = "1", .lease = 7}, [&](Result<PutResponse>) { durable = true; });
+    auto attached = co_await store.lease_time_to_live(7, true);
+    EXPECT_TRUE(durable);
+    EXPECT_EQ(attached->keys, std::vector<std::string>{"a"});
+    durable = false;
+    store.submit_revoke(7, [&](Result<Revision>) { durable = true; });
+    EXPECT_EQ((co_await store.lease_keep_alive(7)).error().code, Code::kNotFound);
+    EXPECT_TRUE(durable);
+  });
+}
+
 }  // namespace
 }  // namespace rs::store

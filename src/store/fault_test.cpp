@@ -74,6 +74,39 @@ TEST_F(FaultTest, FullDiskRaisesAlarmServesReadsAndGoesOnLater) {
   });
 }
 
+TEST_F(FaultTest, ACompactionThatTheDiskDidNotTakeIsNone) {
+  run([](EmbeddedStore& store, FaultyEngine& disk) -> awaitable<void> {
+    for (int i = 0; i < 3; ++i) (void)co_await store.put({.key = "a", .value = std::to_string(i)});
+    disk.failure = Error{Code::kResourceExhausted, "no space left on device"};
+    for (bool physical : {false, true}) {
+      std::optional<Result<Revision>> compacted;
+      store.submit_compact(3, physical, [&](Result<Revision> done) { compacted = std::move(done); });
+      (void)co_await store.lease_keep_alive(1);  // is told once that is decided
+      EXPECT_TRUE(compacted && !compacted->has_value());
+    }
+    EXPECT_EQ((co_await store.range({.key = "a", .revision = 2}))->kvs.at(0).value, "0");
+    disk.failure.reset();
+    store.submit_alarm(Alarm::kNoSpace, false, [](Result<Revision>) {});
+    EXPECT_TRUE((co_await store.compact(3)).has_value());
+    EXPECT_EQ((co_await store.range({.key = "a", .revision = 2})).error().code, Code::kOutOfRange);
+  });
+}
+
+TEST_F(FaultTest, LeasesAreReadAsTheDiskHasThem) {
+  run([](EmbeddedStore& store, FaultyEngine& disk) -> awaitable<void> {
+    (void)co_await store.lease_grant(100, 7);
+    disk.failure = Error{Code::kUnavailable, "input/output error"};
+    std::optional<Error> failed;
+    store.submit_revoke(7, [&](Result<Revision> done) { failed = done.error(); });
+    auto meanwhile = co_await store.lease_time_to_live(7, true);
+    EXPECT_EQ(meanwhile.error().message, "etcdserver: request timed out");
+    EXPECT_TRUE(failed.has_value());
+    auto after = co_await store.lease_time_to_live(7, true);
+    EXPECT_EQ(after->granted_ttl_seconds, 100);
+    EXPECT_EQ((co_await store.leases()).value(), std::vector<LeaseId>{7});
+  });
+}
+
 TEST_F(FaultTest, BrokenDiskMakesTheStoreReadOnly) {
   run([](EmbeddedStore& store, FaultyEngine& disk) -> awaitable<void> {
     (void)co_await store.put({.key = "a", .value = "1"});

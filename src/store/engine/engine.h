@@ -2,7 +2,8 @@
 //
 // write() is called by one thread at a time; get(), scan() and the rest from another at the same time. Errors:
 // kDataLoss (damaged or unreadable), kResourceExhausted (the disk is full), kUnavailable (other I/O errors). After a
-// failed write() every later write() fails until resume() succeeded.
+// failed write() every later write() fails until resume() succeeded. Until then nobody knows whether what failed is on
+// disk; after it, nothing of it is.
 #pragma once
 
 #include <filesystem>

@@ -102,13 +102,17 @@ class LogCheck {
                                                                             : 0;
   }
 
+  // Types 1 and 2: a whole record, or its first part. 3 and 4 go on with one.
+  bool begins_record(uint64_t at) const { return uint8_t(bytes_[at + 6]) <= 2; }
+
   // No record can be read at this place.
   Finding judge(uint64_t at) const {
     using Kind = Finding::Kind;
     const std::string_view rest = bytes_.substr(at);
     if (zero(rest)) return {Kind::kTorn, at};
     for (uint64_t later = at + 1; later + kHeaderBytes <= bytes_.size(); ++later) {
-      if (valid_record(later) != 0) return {Kind::kDamaged, at};
+      // The rest of the same record may have reached the disk before this part of it.
+      if (valid_record(later) != 0 && begins_record(later)) return {Kind::kDamaged, at};
     }
     if (at + kHeaderBytes > block_end(at)) return {Kind::kTorn, at};
     const bool last_block = block_end(at) == bytes_.size();
@@ -118,9 +122,9 @@ class LogCheck {
     const auto type = uint8_t(bytes_[at + 6]);
     if (last_block && cut_off && !length_changed && type >= 1 && type <= 4)
       return {Kind::kTorn, at};
-    for (uint64_t sector = at - at % kSectorBytes; sector < bytes_.size(); sector += kSectorBytes) {
+    for (uint64_t sector = at - at % kSectorBytes; sector < block_end(at); sector += kSectorBytes) {
       uint64_t begin = std::max(sector, at),
-               end = std::min<uint64_t>(bytes_.size(), sector + kSectorBytes);
+               end = std::min<uint64_t>(block_end(at), sector + kSectorBytes);
       if (end - begin >= 64 && zero(bytes_.substr(begin, end - begin)))
         return {Kind::kTorn, at, true};
     }

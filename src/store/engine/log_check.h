@@ -15,7 +15,7 @@ namespace rs::store::engine {
 // Checks CURRENT, the manifest it names and every log in RocksDB's directory (which may be missing,
 // or not yet a database). kDataLoss names the file and the place. Forgiven is only what a crash
 // does: a last record that is cut off, or has sectors that were never written (etcd's rule), and
-// nothing readable after it; it is cut away with a warning.
+// nothing readable after it but more of the same record; it is cut away with a warning.
 Result<void> check_logs(const std::filesystem::path& directory);
 
 }  // namespace rs::store::engine

@@ -8,11 +8,13 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/rate_limiter.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/sst_file_manager.h>
 #include <rocksdb/table.h>
+#include <rocksdb/transaction_log.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
 #include <rocksdb/write_batch.h>
 
@@ -37,6 +39,7 @@ constexpr int64_t kBackgroundBytesPerSecond = 64 << 20, kDeletedBytesPerSecond =
 constexpr int64_t kRefillMicroseconds = 10'000;
 constexpr uint64_t kDeletedBytesPerStep = 1 << 20;
 constexpr size_t kViewReadaheadBytes = 256 << 10;
+constexpr uint64_t kSpareBytes = 1 << 20;  // beside what is buffered: a new log, a new manifest
 
 Error to_error(const rocksdb::Status& status) {
   if (status.IsNoSpace()) return {Code::kResourceExhausted, "the disk is full: " + status.ToString()};
@@ -46,6 +49,30 @@ Error to_error(const rocksdb::Status& status) {
 
 rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
 std::string_view text(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+
+// Does the disk take so many bytes? They are gone again afterwards.
+Result<void> probe_space(const std::filesystem::path& path, uint64_t bytes) {
+  const std::string zeros(64 << 10, '\0');
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  int error = fd < 0 ? errno : 0;
+  while (bytes > 0 && error == 0) {
+    const ssize_t written = ::write(fd, zeros.data(), std::min<uint64_t>(bytes, zeros.size()));
+    if (written < 0) {
+      error = errno;
+    } else {
+      bytes -= uint64_t(written);
+    }
+  }
+  if (error == 0 && ::fsync(fd) != 0) error = errno;
+  if (fd >= 0) {
+    ::close(fd);
+    ::unlink(path.c_str());
+  }
+  if (error == 0) return {};
+  const bool full = error == ENOSPC || error == EDQUOT;
+  return fail(full ? Code::kResourceExhausted : Code::kUnavailable, "the disk takes no {} bytes more: {}", bytes,
+              std::strerror(error));
+}
 
 // An exclusive hold on a directory that ends with the process, whatever happens to it.
 class DirectoryLock {
@@ -97,12 +124,21 @@ class RocksCursor final : public Cursor {
   std::unique_ptr<rocksdb::Iterator> it_;
 };
 
+struct Events final : rocksdb::EventListener {
+  void OnMemTableSealed(const rocksdb::MemTableInfo&) override { sealed = true; }
+  // When to go on after an error is the store's to say: it has to know what became of its writes.
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* by_itself) override {
+    *by_itself = false;
+  }
+  std::atomic<bool> sealed = true;  // a buffer of writes was closed: the next one is empty
+};
+
 class RocksEngine final : public Engine {
  public:
   // families: of kFamilies, in their order, then the default one.
   RocksEngine(std::unique_ptr<DirectoryLock> lock, std::unique_ptr<rocksdb::DB> db,
-              std::vector<rocksdb::ColumnFamilyHandle*> families)
-      : lock_(std::move(lock)), db_(std::move(db)), families_(std::move(families)) {}
+              std::vector<rocksdb::ColumnFamilyHandle*> families, std::shared_ptr<Events> events)
+      : lock_(std::move(lock)), db_(std::move(db)), families_(std::move(families)), events_(std::move(events)) {}
   ~RocksEngine() override { shutdown(); }
 
   Result<void> write(const Batch& batch, bool sync) override {
@@ -115,9 +151,11 @@ class RocksEngine final : public Engine {
     }
     rocksdb::WriteOptions options;
     options.sync = sync;
+    if (auto filled = keep_memory_filled(); !filled.ok()) return fail(to_error(filled));
     rocksdb::Status status = db_->Write(options, &out);
-    if (!status.ok()) return fail(to_error(status));
-    return {};
+    if (status.ok()) return {};
+    failed_log_ = current_log();
+    return fail(to_error(status));
   }
 
   Result<std::optional<std::string>> get(std::string_view key) const override {
@@ -152,13 +190,30 @@ class RocksEngine final : public Engine {
   }
 
   Result<void> resume() override {
+    // RocksDB gives up for ever when the disk is still full while it resumes.
+    uint64_t buffered = 0;
+    db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kSizeAllMemTables, &buffered);
+    const auto probe = std::filesystem::path(db_->GetName()).parent_path() / "space_probe";
+    if (auto probed = probe_space(probe, kSpareBytes + buffered); !probed) return probed;
     rocksdb::Status status = db_->Resume();
     if (!status.ok()) return fail(to_error(status));
+    // A buffer that was full just then: nothing but a start begins a new log.
+    if (current_log() == failed_log_)
+      return fail(Code::kUnavailable, "the log that could not be written is still in use: restart the store");
     return {};
   }
 
   void shutdown() override {
     if (db_ == nullptr) return;
+    // RocksDB, built with assertions as Debian's is, ends the process when it closes a log that could not be written.
+    // What there was to save is saved: it is left as it is, for as long as the process lasts.
+    if (failed_log_ != 0 && current_log() == failed_log_) {
+      static std::atomic<rocksdb::DB*> abandoned;
+      abandoned = db_.release();
+      families_.clear();
+      lock_.reset();
+      return;
+    }
     for (auto* handle : families_) (void)db_->DestroyColumnFamilyHandle(handle);
     families_.clear();
     rocksdb::Status status = db_->Close();
@@ -193,6 +248,23 @@ class RocksEngine final : public Engine {
     rocksdb::ReadOptions options_;
   };
 
+  // What could not be written or synced may lie in the log all the same, whole, and the next start would find it there;
+  // or a part of it, and what is written after that would be lost. So RocksDB has to leave that log behind when it
+  // resumes: it then writes all before it to tables, of all families at once (atomic_flush), and begins a new one. It
+  // does so only when there is something to write: what this erases is nothing, and is not logged.
+  rocksdb::Status keep_memory_filled() {
+    if (!events_->sealed.exchange(false)) return rocksdb::Status::OK();
+    rocksdb::WriteOptions not_logged;
+    not_logged.disableWAL = true;
+    rocksdb::Status status = db_->Delete(not_logged, families_[kFamilyCount], "\xff");
+    if (!status.ok()) events_->sealed = true;
+    return status;
+  }
+  uint64_t current_log() const {
+    std::unique_ptr<rocksdb::LogFile> log;
+    return db_->GetCurrentWalFile(&log).ok() ? log->LogNumber() : 0;
+  }
+
   rocksdb::ColumnFamilyHandle* family(std::string_view key) const {
     for (size_t i = 0; i < kFamilyCount; ++i) {
       if (key.starts_with(kFamilies[i].first)) return families_[i];
@@ -202,6 +274,8 @@ class RocksEngine final : public Engine {
   std::unique_ptr<DirectoryLock> lock_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
+  const std::shared_ptr<Events> events_;
+  uint64_t failed_log_ = 0;  // that the last failed write was meant for
 };
 
 rocksdb::Options options_of_store(const RocksTuning& tuning) {
@@ -225,6 +299,8 @@ rocksdb::Options options_of_store(const RocksTuning& tuning) {
   // Records of a kind arrive in ascending order: each goes in beside the one before it.
   options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1));
   options.avoid_flush_during_shutdown = true;       // the log has it
+  options.atomic_flush = true;                      // see keep_memory_filled()
+  options.max_bgerror_resume_count = 0;             // see Events
   options.max_total_wal_size = 64 << 20;
   // A file that is written in the background goes to the disk in small steps, each waited for: the disk's queue stays
   // short, and the fsync that clients wait for does not stand behind megabytes.
@@ -290,13 +366,16 @@ Result<std::unique_ptr<Engine>> open_rocks_engine(const std::filesystem::path& d
   if (auto checked = check_logs(directory / "db"); !checked) return fail(checked.error());
   rocksdb::DB* db = nullptr;
   rocksdb::Options options = options_of_store(tuning);
+  auto events = std::make_shared<Events>();
+  options.listeners.push_back(events);
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   for (const Family& family : kFamilies) descriptors.emplace_back(family.name, options);
   descriptors.emplace_back(rocksdb::kDefaultColumnFamilyName, options);
   std::vector<rocksdb::ColumnFamilyHandle*> families;
   rocksdb::Status status = rocksdb::DB::Open(options, (directory / "db").string(), descriptors, &families, &db);
   if (!status.ok()) return fail_at(directory.string(), to_error(status));
-  return std::unique_ptr<Engine>(new RocksEngine(std::move(*lock), std::unique_ptr<rocksdb::DB>(db), std::move(families)));
+  return std::unique_ptr<Engine>(new RocksEngine(std::move(*lock), std::unique_ptr<rocksdb::DB>(db), std::move(families),
+                                                 std::move(events)));
 }
 
 }  // namespace rs::store::engine

@@ -46,24 +46,30 @@ void EtcdService::lease_time_to_live(const Caller& caller, std::string_view mess
   auto refused = fields->number(2) != 0 ? caller.refuse_lease(auth::Permission::Type::kRead, fields->number(1))
                                         : caller.refuse(Needs::kUser);
   if (refused) return responder->fail(to_status(*refused));
-  LeaseInfo info = store_.try_time_to_live(fields->number(1), fields->number(2) != 0);
-  Writer out;
-  write_header(out, ids_, store_.revision());
-  out.number(2, uint64_t(info.id));
-  out.number(3, uint64_t(info.remaining_ttl_seconds));
-  out.number(4, uint64_t(info.granted_ttl_seconds));
-  for (const std::string& key : info.keys) out.element(5, key);
-  responder->reply(out.take());
+  store_.submit_time_to_live(fields->number(1), fields->number(2) != 0,
+                             [this, responder = std::move(responder)](Result<LeaseInfo> info) {
+                               if (!info) return responder->fail(to_status(info.error()));
+                               Writer out;
+                               write_header(out, ids_, store_.revision());
+                               out.number(2, uint64_t(info->id));
+                               out.number(3, uint64_t(info->remaining_ttl_seconds));
+                               out.number(4, uint64_t(info->granted_ttl_seconds));
+                               for (const std::string& key : info->keys) out.element(5, key);
+                               responder->reply(out.take());
+                             });
 }
 
 void EtcdService::lease_leases(const Caller& caller, std::string_view, Responder responder) {
   if (auto refused = caller.refuse_all_leases()) return responder->fail(to_status(*refused));
-  Writer out;
-  write_header(out, ids_, store_.revision());
-  for (LeaseId id : store_.try_leases()) {
-    out.message(2, [&](Writer& w) { w.number(1, uint64_t(id)); });
-  }
-  responder->reply(out.take());
+  store_.submit_leases([this, responder = std::move(responder)](Result<std::vector<LeaseId>> leases) {
+    if (!leases) return responder->fail(to_status(leases.error()));
+    Writer out;
+    write_header(out, ids_, store_.revision());
+    for (LeaseId id : *leases) {
+      out.message(2, [&](Writer& w) { w.number(1, uint64_t(id)); });
+    }
+    responder->reply(out.take());
+  });
 }
 
 awaitable<net::grpc::Status> EtcdService::lease_keep_alive(net::grpc::ServerStream& stream) {
@@ -76,7 +82,8 @@ awaitable<net::grpc::Status> EtcdService::lease_keep_alive(net::grpc::ServerStre
     LeaseId id = fields->number(1);
     if (auto refused = Caller(guard_, stream.info()).refuse_lease(auth::Permission::Type::kWrite, id))
       co_return to_status(*refused);
-    auto ttl = store_.try_keep_alive(id);
+    auto ttl = co_await store_.lease_keep_alive(id);
+    if (!ttl && ttl.error().code != Code::kNotFound) co_return to_status(ttl.error());
     Writer out;
     write_header(out, ids_, store_.revision());
     out.number(2, uint64_t(id));
