@@ -1,6 +1,7 @@
 // One test for each correctness bug of etcd's that a single node can have, named by the number of
-// its issue (reference etcd-api.md C.2). The bugs of watches are in etcd/regression_watch_test.cpp.
-// tests/store puts each bug in and expects its test to fail.
+// its issue (reference etcd-api.md C.2). The bugs of watches are in etcd/regression_watch_test.cpp,
+// those of input and passwords in etcd/regression_input_test.cpp. tests/mutants puts each bug in and
+// expects its test to fail.
 #include <condition_variable>
 #include <fstream>
 
@@ -319,10 +320,27 @@ TEST_F(Regression, Etcd19179_CompactedRevisionReadsAsBefore) {
     EXPECT_EQ(keys_of(**store, "a", "z", 4),
               Strings{"etcdserver: mvcc: required revision has been compacted"});
     EXPECT_EQ((*store)->try_range({.key = "b", .revision = 5})->kvs.at(0).value, "2");
-    auto hash = co_await (*store)->hash_kv(5);
-    EXPECT_TRUE(hash.has_value());
     co_await (*store)->close();
   });
+}
+
+// The deletion that is kept at the compacted revision is not of the state: members that had kept it
+// and members that had not gave different HashKVs. Here other keys were deleted; what is left is one.
+TEST_F(Regression, Etcd19179_DeletionAtTheCompactedRevisionIsNotInTheHash) {
+  std::vector<uint32_t> hashes;
+  for (const char* deleted : {"a", "another"}) {
+    run([&hashes, deleted](async::Loop& loop) -> awaitable<void> {
+      auto store = EmbeddedStore::make(loop, {}, engine::make_memory_engine(), false);
+      (void)co_await (*store)->put({.key = deleted, .value = deleted});
+      for (const char* value : {"1", "2"}) (void)co_await (*store)->put({.key = "b", .value = value});
+      (void)co_await (*store)->delete_range({.key = deleted});
+      co_await compact_wholly(loop, **store, 5);
+      hashes.push_back((co_await (*store)->hash_kv(5))->hash);
+      hashes.push_back((co_await (*store)->hash_kv(0))->hash);
+      co_await (*store)->close();
+    });
+  }
+  EXPECT_THAT(hashes, ::testing::Each(hashes.at(0)));
 }
 
 // A transaction with a read of a compacted or future revision failed after its put had been
@@ -359,6 +377,25 @@ TEST_F(Regression, Etcd18667_TxnWithAnImpossibleReadChangesNothing) {
     EXPECT_EQ(store.revision(), 6);
     EXPECT_EQ(keys_of(store), Strings{"k"});
     co_return;
+  });
+}
+
+// 3.5.17: the second put of a transaction could be refused when the first was applied.
+TEST_F(Regression, Etcd18667_TxnWithAnImpossiblePutChangesNothing) {
+  with_store([](EmbeddedStore& store) -> awaitable<void> {
+    const std::pair<PutRequest, std::string_view> cases[] = {
+        {{.key = "other", .lease = 404}, "etcdserver: requested lease not found"},
+        {{.key = "other", .ignore_value = true}, "etcdserver: key not found"}};
+    for (const auto& [impossible, message] : cases) {
+      TxnRequest txn;
+      txn.success.emplace_back(PutRequest{.key = "new", .value = "x"});
+      txn.success.emplace_back(impossible);
+      auto done = co_await store.txn(std::move(txn));
+      EXPECT_FALSE(done.has_value()) << message;
+      if (!done) EXPECT_EQ(done.error().message, message);
+      EXPECT_EQ(store.revision(), 1);
+      EXPECT_EQ(keys_of(store), Strings{});
+    }
   });
 }
 
@@ -471,6 +508,29 @@ class RegressionOnDisk : public Regression {
   }
   std::filesystem::path directory_;
 };
+
+// A record whose length says more than the file holds made etcd read past its end, or ask for that
+// much memory. Here it is damage, and no end of the log: what follows it was acknowledged.
+TEST_F(RegressionOnDisk, Etcd14127_LengthBeyondTheFileIsNotBelieved) {
+  std::vector<uint64_t> ends;
+  ASSERT_EQ(with_disk([&](Embedded& store) -> awaitable<void> {
+              for (int i = 0; i < 4; ++i) {
+                (void)co_await store.put({.key = "k", .value = std::string(100, 'v')});
+                ends.push_back(std::filesystem::file_size(newest_log()));
+              }
+            }),
+            "");
+  constexpr size_t kLengthOffset = 4;  // of RocksDB's records: CRC 4, length 2, type 1
+  std::fstream file(newest_log(), std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(std::streamoff(ends[1] + kLengthOffset));
+  file.write("\xff\xff", 2);
+  file.close();
+  EXPECT_NE(with_disk([](Embedded& store) -> awaitable<void> {
+              EXPECT_TRUE(false) << "opened at revision " << store.revision();
+              co_return;
+            }),
+            "");
+}
 
 // A last record that was torn by a crash kept the member from starting; damage before it must.
 TEST_F(RegressionOnDisk, Etcd15069_OnlyATornLastRecordIsForgiven) {

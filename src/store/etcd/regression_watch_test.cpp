@@ -144,6 +144,28 @@ TEST_F(RegressionOfWatch, Etcd15220_ProgressNeverOvertakesEvents) {
   });
 }
 
+// Nor while a watcher of the stream still reads history: what it has not been told yet would be lost.
+TEST_F(RegressionOfWatch, Etcd15220_NoProgressBeforeHistoryIsTold) {
+  run([](Fixture& f) -> awaitable<void> {
+    constexpr Revision kNewest = 3001;  // three steps of history
+    for (Revision revision = 2; revision <= kNewest; ++revision) (void)co_await f.put("a");
+    auto client = f.connect();
+    client->watch({.key = "a", .start_revision = 2});
+    client->ask_for_progress();
+    client->ask_for_progress();
+    EXPECT_EQ(co_await client->next(), "created");
+    Revision seen = 1;
+    while (seen < kNewest) {
+      std::string text = co_await client->next();
+      EXPECT_TRUE(text.starts_with("+")) << text << " after revision " << seen;
+      if (!text.starts_with("+")) break;
+      seen = std::stoll(text.substr(text.rfind('@') + 1));
+    }
+    client->ask_for_progress();
+    EXPECT_EQ(co_await client->next(), "progress@3001");
+  });
+}
+
 // A manual request for progress was never answered.
 TEST_F(RegressionOfWatch, Etcd17507_ProgressIsToldToEverySyncedStream) {
   run([](Fixture& f) -> awaitable<void> {
