@@ -463,6 +463,7 @@ awaitable<void> EmbeddedStore::compact_slowly() {
     if (!began) began = loop_.now();
     while (!pins_->empty() && *pins_->begin() < machine_.compacted()) co_await loop_.sleep(std::chrono::milliseconds(5));
     Revision goal = machine_.compacted();
+    erasing_ = true;  // until all that it drops is erased
     bool more = machine_.compact_step(kCompactKeysPerStep, kCompactVersionsPerStep, dropped);
     if (more && dropped.size() < kDroppedRecords) {
       co_await loop_.sleep(std::chrono::nanoseconds(0));
@@ -477,6 +478,7 @@ awaitable<void> EmbeddedStore::compact_slowly() {
       continue;
     }
     if (more) continue;
+    erasing_ = false;
     mvcc::put_number(open_.batch, "compacted", goal);
     schedule_flush();
     engine_->tidy();
