@@ -8,6 +8,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
@@ -199,6 +200,13 @@ class RocksEngine final : public Engine {
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
 };
 
+// RocksDB would go on by itself once a full disk has room, and refuse resume() meanwhile. Whether writes go on is the
+// store's to say, which has to forget what was lost first.
+class NoRecoveryUnasked final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status, bool* unasked) override { *unasked = false; }
+};
+
 rocksdb::Options options_of_store(const RocksTuning& tuning) {
   rocksdb::Options options;
   if (tuning.env != nullptr) options.env = tuning.env;
@@ -209,6 +217,8 @@ rocksdb::Options options_of_store(const RocksTuning& tuning) {
   // machine's own check of dense revisions finds what a torn tail in the middle would hide.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   options.track_and_verify_wals_in_manifest = true;
+  options.listeners.push_back(std::make_shared<NoRecoveryUnasked>());
+  options.max_bgerror_resume_count = 0;
   options.write_buffer_size = kWriteBufferBytes;
   options.max_write_buffer_number = 3;
   options.db_write_buffer_size = 2 * kWriteBufferBytes;  // of all families together
