@@ -68,14 +68,14 @@ TEST(StoreDifferential, MemoryAnswersAsRocksDbDoes) {
   async::SystemLoop loop;
   auto memory = make_ours(loop, OurEngine::kMemory);
   auto rocks = make_ours(loop, OurEngine::kRocks);
-  compare(loop, *rocks, *memory, {.operations = 5'000});
+  compare(loop, *rocks, *memory, {.operations = 20'000});
 }
 
 TEST(StoreDifferential, SqliteAnswersAsRocksDbDoes) {
   async::SystemLoop loop;
   auto sqlite = make_ours(loop, OurEngine::kSqlite);
   auto rocks = make_ours(loop, OurEngine::kRocks);
-  compare(loop, *rocks, *sqlite, {.operations = 5'000, .restart = true});
+  compare(loop, *rocks, *sqlite, {.operations = 20'000, .restart = true});
 }
 
 TEST(StoreDifferential, SoDoesSqliteOnManyKeys) {
@@ -83,7 +83,7 @@ TEST(StoreDifferential, SoDoesSqliteOnManyKeys) {
   auto sqlite = make_ours(loop, OurEngine::kSqlite);
   auto rocks = make_ours(loop, OurEngine::kRocks);
   compare(loop, *rocks, *sqlite,
-          {.operations = 5'000, .generator = {.keys = 500}, .restart = true});
+          {.operations = 20'000, .generator = {.keys = 500}, .restart = true});
 }
 
 }  // namespace
