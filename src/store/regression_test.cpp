@@ -1,7 +1,7 @@
 // One test for each correctness bug of etcd's that a single node can have, named by the number of
 // its issue (reference etcd-api.md C.2). The bugs of watches are in etcd/regression_watch_test.cpp,
-// those of input and passwords in etcd/regression_input_test.cpp. tests/mutants puts each bug in and
-// expects its test to fail.
+// those of input and passwords in etcd/regression_input_test.cpp. tests/mutants puts each bug in
+// and expects its test to fail.
 #include <condition_variable>
 #include <fstream>
 
@@ -325,14 +325,16 @@ TEST_F(Regression, Etcd19179_CompactedRevisionReadsAsBefore) {
 }
 
 // The deletion that is kept at the compacted revision is not of the state: members that had kept it
-// and members that had not gave different HashKVs. Here other keys were deleted; what is left is one.
+// and members that had not gave different HashKVs. Here other keys were deleted; what is left is
+// one.
 TEST_F(Regression, Etcd19179_DeletionAtTheCompactedRevisionIsNotInTheHash) {
   std::vector<uint32_t> hashes;
   for (const char* deleted : {"a", "another"}) {
     run([&hashes, deleted](async::Loop& loop) -> awaitable<void> {
       auto store = EmbeddedStore::make(loop, {}, engine::make_memory_engine(), false);
       (void)co_await (*store)->put({.key = deleted, .value = deleted});
-      for (const char* value : {"1", "2"}) (void)co_await (*store)->put({.key = "b", .value = value});
+      for (const char* value : {"1", "2"})
+        (void)co_await (*store)->put({.key = "b", .value = value});
       (void)co_await (*store)->delete_range({.key = deleted});
       co_await compact_wholly(loop, **store, 5);
       hashes.push_back((co_await (*store)->hash_kv(5))->hash);

@@ -86,8 +86,8 @@ class RegressionOfInput : public ::testing::Test {
     net::grpc::Status status;
     net::Headers metadata;
     if (!token.empty()) metadata = {{"token", token}};
-    auto answer = co_await client.call("/etcdserverpb.Auth/" + method, out.take(), metadata, 10s,
-                                       &status);
+    auto answer =
+        co_await client.call("/etcdserverpb.Auth/" + method, out.take(), metadata, 10s, &status);
     if (!answer) co_return fmt::format("{} {}", int(status.code), status.message);
     auto read = decode_fields(*answer);
     co_return read ? std::string(read->text(2)) : read.error().message;
@@ -107,7 +107,7 @@ class RegressionOfInput : public ::testing::Test {
 
 // Requests with their passwords could be read from /debug/requests, and from the log.
 TEST_F(RegressionOfInput, Cve202128235_PasswordsAndTokensAreNowhereToBeRead) {
-  const std::string secrets[] = {"Pa55-of-root", "Pa55-of-bob", "Pa55-that-is-wrong",
+  const std::string secrets[] = {"Pa55-of-root",     "Pa55-of-bob",     "Pa55-that-is-wrong",
                                  "Pa55-that-is-new", "Pa55-by-gateway", "Pa55-refused"};
   LogCapture capture(directory_ / "log");
   std::string token, pages;
@@ -137,8 +137,8 @@ TEST_F(RegressionOfInput, Cve202128235_PasswordsAndTokensAreNowhereToBeRead) {
   EXPECT_THAT(log + pages, Not(HasSubstr(token)));
 }
 
-// Anybody could make the server read and keep a body of any length, before it asked who it was. What
-// comes after the refusal is thrown away for a moment, so that the client gets to read it.
+// Anybody could make the server read and keep a body of any length, before it asked who it was.
+// What comes after the refusal is thrown away for a moment, so that the client gets to read it.
 TEST_F(RegressionOfInput, UnboundedBody_IsRefusedBeforeItsEnd) {
   constexpr int kChunks = 16;  // of a MiB: four times what is taken
   struct {

@@ -144,7 +144,8 @@ TEST_F(RegressionOfWatch, Etcd15220_ProgressNeverOvertakesEvents) {
   });
 }
 
-// Nor while a watcher of the stream still reads history: what it has not been told yet would be lost.
+// Nor while a watcher of the stream still reads history: what it has not been told yet would be
+// lost.
 TEST_F(RegressionOfWatch, Etcd15220_NoProgressBeforeHistoryIsTold) {
   run([](Fixture& f) -> awaitable<void> {
     constexpr Revision kNewest = 3001;  // three steps of history

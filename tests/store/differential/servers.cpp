@@ -139,9 +139,12 @@ class OurServer final : public Server {
   OurServer(async::Loop& loop, OurEngine engine) : loop_(loop), network_(loop), engine_(engine) {}
   std::string name() const override {
     switch (engine_) {
-      case OurEngine::kRocks: return "roadstead";
-      case OurEngine::kMemory: return "roadstead in memory";
-      case OurEngine::kSqlite: return "roadstead over SQLite";
+      case OurEngine::kRocks:
+        return "roadstead";
+      case OurEngine::kMemory:
+        return "roadstead in memory";
+      case OurEngine::kSqlite:
+        return "roadstead over SQLite";
     }
     return "roadstead";
   }

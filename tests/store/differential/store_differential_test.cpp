@@ -32,7 +32,8 @@ void run(async::SystemLoop& loop, awaitable<void> body) {
 // Compares two servers by the options' operations, and says what it found.
 void compare(async::SystemLoop& loop, Server& expected, Server& ours, RunOptions options) {
   log::set_level(log::Level::kError);
-  // The same in every run, so that a run that fails tells of a change; 0: another each time, to find more.
+  // The same in every run, so that a run that fails tells of a change; 0: another each time, to
+  // find more.
   options.seed = uint64_t(setting("RS_DIFFERENTIAL_SEED", 20261124));
   if (options.seed == 0) options.seed = secure_seed() >> 1;
   std::cout << ours.name() << " against " << expected.name() << ": seed " << options.seed << ", "

@@ -37,9 +37,12 @@ class LimitedFile final : public rocksdb::WritableFileWrapper {
 
 std::string to_string(Kind kind) {
   switch (kind) {
-    case Kind::kMemory: return "memory";
-    case Kind::kSqlite: return "sqlite";
-    case Kind::kRocks: return "rocks";
+    case Kind::kMemory:
+      return "memory";
+    case Kind::kSqlite:
+      return "sqlite";
+    case Kind::kRocks:
+      return "rocks";
   }
   return "unknown";
 }
@@ -71,9 +74,12 @@ Place::~Place() = default;
 
 Result<std::unique_ptr<Engine>> Place::open() {
   switch (kind_) {
-    case Kind::kMemory: return make_memory_engine();
-    case Kind::kSqlite: return open_sqlite_engine(directory_, {.bytes_max = &bytes_max_});
-    case Kind::kRocks: break;
+    case Kind::kMemory:
+      return make_memory_engine();
+    case Kind::kSqlite:
+      return open_sqlite_engine(directory_, {.bytes_max = &bytes_max_});
+    case Kind::kRocks:
+      break;
   }
   // Small buffers: tables are written after a few batches.
   return open_rocks_engine(directory_, {.env = disk_.get(), .write_buffer_bytes = 64 << 10});

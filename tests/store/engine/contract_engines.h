@@ -13,7 +13,9 @@ namespace rs::store::engine {
 enum class Kind { kMemory, kSqlite, kRocks };
 std::string to_string(Kind kind);
 std::optional<Kind> parse_kind(std::string_view name);
-inline void PrintTo(Kind kind, std::ostream* out) { *out << to_string(kind); }
+inline void PrintTo(Kind kind, std::ostream* out) {
+  *out << to_string(kind);
+}
 
 // Where an engine of a kind keeps its bytes, and a disk that can be full.
 class Place {

@@ -97,9 +97,9 @@ TEST_P(EngineContract, ABatchIsAppliedInItsOrder) {
 
 TEST_P(EngineContract, KeysAreOrderedByTheirBytes) {
   using namespace std::string_literals;
-  const std::vector<std::string> ordered = {"i"s,      "i\0"s,  "i\0\0"s, "i\0\xff"s, "i\1"s,
-                                            "i1"s,     "i10"s,  "i2"s,    "ia"s,      "i\x7f"s,
-                                            "i\x80"s,  "i\xff"s, "i\xff\0"s, "i\xff\xff"s};
+  const std::vector<std::string> ordered = {"i"s,     "i\0"s,   "i\0\0"s,   "i\0\xff"s,  "i\1"s,
+                                            "i1"s,    "i10"s,   "i2"s,      "ia"s,       "i\x7f"s,
+                                            "i\x80"s, "i\xff"s, "i\xff\0"s, "i\xff\xff"s};
   Batch batch;
   for (size_t i = ordered.size(); i-- > 0;) batch.put(ordered[i], std::to_string(i));
   write(batch);
@@ -114,8 +114,12 @@ TEST_P(EngineContract, ARangeHasItsBeginAndNotItsEnd) {
     const char *from, *to;
     std::vector<std::string> expected;
   } const cases[] = {
-      {"ib", "if", {"ib", "id"}}, {"ic", "ig", {"id", "if"}}, {"ia", "ib", {}},
-      {"ib", "ib", {}},           {"if", "ib", {}},           {"ig", "j", {}},
+      {"ib", "if", {"ib", "id"}},
+      {"ic", "ig", {"id", "if"}},
+      {"ia", "ib", {}},
+      {"ib", "ib", {}},
+      {"if", "ib", {}},
+      {"ig", "j", {}},
       {"i", "j", {"ib", "id", "if"}},
   };
   auto view = engine().view();

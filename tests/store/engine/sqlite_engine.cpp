@@ -16,10 +16,13 @@ constexpr int kFreedPagesPerWrite = 256;
 Error to_error(int code, std::string_view what) {
   const std::string text = fmt::format("{}: {}", what, sqlite3_errstr(code));
   switch (code & 0xff) {
-    case SQLITE_FULL: return {Code::kResourceExhausted, "the disk is full: " + text};
+    case SQLITE_FULL:
+      return {Code::kResourceExhausted, "the disk is full: " + text};
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return {Code::kDataLoss, "the store is damaged: " + text};
-    default: return {Code::kUnavailable, "disk error: " + text};
+    case SQLITE_NOTADB:
+      return {Code::kDataLoss, "the store is damaged: " + text};
+    default:
+      return {Code::kUnavailable, "disk error: " + text};
   }
 }
 
@@ -170,7 +173,8 @@ class SqliteEngine final : public Engine {
       return written;
     }
     if (tidy_wanted_.exchange(false))
-      (void)execute(writer_.get(), fmt::format("PRAGMA incremental_vacuum({})", kFreedPagesPerWrite));
+      (void)execute(writer_.get(),
+                    fmt::format("PRAGMA incremental_vacuum({})", kFreedPagesPerWrite));
     return {};
   }
 
@@ -256,8 +260,9 @@ class SqliteEngine final : public Engine {
     if (tuning_.bytes_max != nullptr && tuning_.bytes_max->load() > 0)
       pages_max = std::max<int64_t>(1, tuning_.bytes_max->load() / kPageBytes);
     // NORMAL syncs only when the log is carried over into the database.
-    const std::string begin = fmt::format("PRAGMA max_page_count={}; PRAGMA synchronous={}; BEGIN IMMEDIATE",
-                                          pages_max, sync ? "FULL" : "NORMAL");
+    const std::string begin =
+        fmt::format("PRAGMA max_page_count={}; PRAGMA synchronous={}; BEGIN IMMEDIATE", pages_max,
+                    sync ? "FULL" : "NORMAL");
     if (auto begun = execute(writer_.get(), begin); !begun) return begun;
     for (size_t i = 0; i < batch.size(); ++i) {
       const Batch::Op op = batch.op(i);

@@ -1,8 +1,9 @@
-// An engine over SQLite: a second, independent one, so that what the store does can be compared with what it does over
-// RocksDB. For tests: the programs that ship do not link it.
+// An engine over SQLite: a second, independent one, so that what the store does can be compared
+// with what it does over RocksDB. For tests: the programs that ship do not link it.
 //
-// One table, WAL mode, synchronous=FULL. Writes have a connection of their own; gets and scans share another, each view
-// has its own. SQLite keeps no checksums of its tables: damage is found when it breaks their structure.
+// One table, WAL mode, synchronous=FULL. Writes have a connection of their own; gets and scans
+// share another, each view has its own. SQLite keeps no checksums of its tables: damage is found
+// when it breaks their structure.
 #pragma once
 
 #include <atomic>

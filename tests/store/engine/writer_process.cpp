@@ -46,8 +46,7 @@ uint64_t write_and_kill(Kind kind, const std::filesystem::path& directory, size_
   std::string mode = kWriterMode, name = to_string(kind), path = directory.string(), self = "self";
   char* arguments[] = {self.data(), mode.data(), name.data(), path.data(), nullptr};
   pid_t child = 0;
-  const int failed =
-      ::posix_spawn(&child, "/proc/self/exe", &actions, nullptr, arguments, environ);
+  const int failed = ::posix_spawn(&child, "/proc/self/exe", &actions, nullptr, arguments, environ);
   ::posix_spawn_file_actions_destroy(&actions);
   ::close(pipe[1]);
   uint64_t last = 0, told = 0;

@@ -7,7 +7,8 @@
 
 namespace rs::store::engine {
 
-// Batch n: "m head" = n, "i n" and "v n" (eight digits) = n, and "v n-keep" erased; keep: kKeptBatches.
+// Batch n: "m head" = n, "i n" and "v n" (eight digits) = n, and "v n-keep" erased; keep:
+// kKeptBatches.
 inline constexpr uint64_t kKeptBatches = 50;
 std::string numbered(char kind, uint64_t number);
 
