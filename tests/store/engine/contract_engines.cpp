@@ -13,24 +13,37 @@ namespace {
 constexpr int64_t kSmallestDatabase = 1;  // SQLite takes less than there is for as much as there is
 constexpr size_t kDamagedBytes = 4096;
 
-// A file that takes nothing more while the disk is full.
-class LimitedFile final : public rocksdb::WritableFileWrapper {
+struct DiskState {
+  std::atomic<bool> full = false;
+  std::atomic<int64_t> syncs = 0;
+};
+
+// A file that takes nothing more while the disk is full, and counts how often it is synced.
+class WatchedFile final : public rocksdb::WritableFileWrapper {
  public:
-  LimitedFile(std::unique_ptr<rocksdb::WritableFile> file, const std::atomic<bool>& full)
-      : WritableFileWrapper(file.get()), file_(std::move(file)), full_(full) {}
+  WatchedFile(std::unique_ptr<rocksdb::WritableFile> file, DiskState& disk)
+      : WritableFileWrapper(file.get()), file_(std::move(file)), disk_(disk) {}
+  rocksdb::Status Sync() override {
+    ++disk_.syncs;
+    return file_->Sync();
+  }
+  rocksdb::Status Fsync() override {
+    ++disk_.syncs;
+    return file_->Fsync();
+  }
   rocksdb::Status Append(const rocksdb::Slice& data) override {
-    if (full_) return rocksdb::Status::NoSpace("no space left on device");
+    if (disk_.full) return rocksdb::Status::NoSpace("no space left on device");
     return file_->Append(data);
   }
   rocksdb::Status Append(const rocksdb::Slice& data,
                          const rocksdb::DataVerificationInfo& info) override {
-    if (full_) return rocksdb::Status::NoSpace("no space left on device");
+    if (disk_.full) return rocksdb::Status::NoSpace("no space left on device");
     return file_->Append(data, info);
   }
 
  private:
   const std::unique_ptr<rocksdb::WritableFile> file_;
-  const std::atomic<bool>& full_;
+  DiskState& disk_;
 };
 
 }  // namespace
@@ -54,22 +67,22 @@ std::optional<Kind> parse_kind(std::string_view name) {
   return std::nullopt;
 }
 
-class Place::FullDisk final : public rocksdb::EnvWrapper {
+class Place::WatchedDisk final : public rocksdb::EnvWrapper {
  public:
-  FullDisk() : EnvWrapper(rocksdb::Env::Default()) {}
+  WatchedDisk() : EnvWrapper(rocksdb::Env::Default()) {}
   rocksdb::Status NewWritableFile(const std::string& name,
                                   std::unique_ptr<rocksdb::WritableFile>* out,
                                   const rocksdb::EnvOptions& options) override {
     std::unique_ptr<rocksdb::WritableFile> file;
     auto status = EnvWrapper::NewWritableFile(name, &file, options);
-    if (status.ok()) *out = std::make_unique<LimitedFile>(std::move(file), full);
+    if (status.ok()) *out = std::make_unique<WatchedFile>(std::move(file), state);
     return status;
   }
-  std::atomic<bool> full = false;
+  DiskState state;
 };
 
 Place::Place(Kind kind, std::filesystem::path directory)
-    : kind_(kind), directory_(std::move(directory)), disk_(std::make_unique<FullDisk>()) {}
+    : kind_(kind), directory_(std::move(directory)), disk_(std::make_unique<WatchedDisk>()) {}
 Place::~Place() = default;
 
 Result<std::unique_ptr<Engine>> Place::open() {
@@ -86,8 +99,13 @@ Result<std::unique_ptr<Engine>> Place::open() {
 }
 
 void Place::set_full(bool full) {
-  disk_->full = full;
+  disk_->state.full = full;
   bytes_max_ = full ? kSmallestDatabase : 0;
+}
+
+std::optional<int64_t> Place::syncs() const {
+  if (kind_ != Kind::kRocks) return std::nullopt;
+  return disk_->state.syncs;
 }
 
 void Place::damage_tables() const {

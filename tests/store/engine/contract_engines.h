@@ -29,14 +29,16 @@ class Place {
   Result<std::unique_ptr<Engine>> open();
   // From now on, large writes do not fit. Not for what is in memory.
   void set_full(bool full);
+  // How often files were synced so far; nothing: nobody counts.
+  std::optional<int64_t> syncs() const;
   // Writes over some bytes in the middle of the largest file of tables, which nobody has open.
   void damage_tables() const;
 
  private:
-  class FullDisk;  // RocksDB's way to its files
+  class WatchedDisk;  // RocksDB's way to its files
   const Kind kind_;
   const std::filesystem::path directory_;
-  std::unique_ptr<FullDisk> disk_;
+  std::unique_ptr<WatchedDisk> disk_;
   std::atomic<int64_t> bytes_max_ = 0;  // SQLite's
 };
 

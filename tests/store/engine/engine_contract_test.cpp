@@ -221,6 +221,20 @@ TEST_P(EngineContract, WhatWasWrittenIsThereAfterReopening) {
   EXPECT_EQ(value_of("ib"), "1");
 }
 
+TEST_P(EngineContract, ASyncedWriteIsOneFsync) {
+  if (!place_->syncs()) GTEST_SKIP() << "nobody counts";
+  put("ia", "0");  // the log's file may be new
+  const int64_t before = *place_->syncs();
+  for (int i = 0; i < 20; ++i) {
+    Batch batch;
+    batch.put("ia", std::to_string(i));
+    batch.put("va", std::to_string(i));
+    write(batch, true);
+    write(batch, false);
+  }
+  EXPECT_EQ(*place_->syncs() - before, 20);
+}
+
 TEST_P(EngineContract, KillNineLeavesWholeBatchesAndAllThatWerePromised) {
   if (!place_->on_disk()) GTEST_SKIP() << "nothing on disk";
   engine_.reset();
