@@ -79,7 +79,6 @@ class Tree:
         self.build_limit, self.test_limit = build_limit, test_limit
         self.build_directory = directory / "build" / preset
         self.log = directory.with_suffix(".log")
-        self.passing = {}  # (target, test): whether it passes without a bug
 
     def synchronize(self):
         """Makes the copy what the sources are now; what is the same keeps its time, and is not built again."""
@@ -168,24 +167,23 @@ class Tree:
             return "died", text
         return ("passed" if status == 0 else "failed"), text
 
-    def try_mutant(self, mutant):
-        began = time.monotonic()
-        verdict, detail = self.judge(mutant)
-        return {"bug": mutant.bug, "patch": mutant.file, "target": mutant.target, "test": mutant.test,
-                "caught": verdict == "caught", "verdict": verdict, "detail": detail,
-                "seconds": round(time.monotonic() - began, 1)}
-
-    def judge(self, mutant):
-        key = (mutant.target, mutant.test)
-        if key not in self.passing:
+    def without_bugs(self, mutants):
+        """Why a test says nothing about a bug, by (target, test): it does not pass without one. None: it does."""
+        verdicts = {}
+        for mutant in mutants:
+            key = (mutant.target, mutant.test)
+            if key in verdicts:
+                continue
             broken = self.build(mutant.target)
             if broken:
-                return "no build without the bug", broken
-            self.passing[key], text = self.test(mutant)
-            if self.passing[key] != "passed":
-                return "no verdict", f"without the bug the test {self.passing[key]}: {last_lines(text)}"
-        elif self.passing[key] != "passed":
-            return "no verdict", f"without the bug the test {self.passing[key]}"
+                verdicts[key] = f"without the bug: {broken}"
+                continue
+            outcome, text = self.test(mutant)
+            verdicts[key] = None if outcome == "passed" else f"without the bug the test {outcome}: {last_lines(text)}"
+        return verdicts
+
+    def judge(self, mutant):
+        """The verdict on a test that passes without the bug, and its detail."""
         status, text = self.run([*PATCH, "--input", str(mutant.path)], 60)
         try:
             if status != 0:
@@ -274,14 +272,23 @@ def main():
         tree.log.write_text("")
         trees.put(tree)
 
+    first = trees.get()
+    no_verdict = first.without_bugs(mutants)
+    trees.put(first)
+
     def work(mutant):
-        tree = trees.get()
-        try:
-            result = tree.try_mutant(mutant)
-        finally:
-            trees.put(tree)
-        print(f"{'caught' if result['caught'] else 'NOT CAUGHT'}: {mutant.name} ({result['detail']}, {result['seconds']} s)",
-              file=sys.stderr, flush=True)
+        began = time.monotonic()
+        verdict, detail = "no verdict", no_verdict[(mutant.target, mutant.test)]
+        if detail is None:
+            tree = trees.get()
+            try:
+                verdict, detail = tree.judge(mutant)
+            finally:
+                trees.put(tree)
+        result = {"bug": mutant.bug, "patch": mutant.file, "target": mutant.target, "test": mutant.test,
+                  "caught": verdict == "caught", "verdict": verdict, "detail": detail,
+                  "seconds": round(time.monotonic() - began, 1)}
+        print(f"{verdict}: {mutant.name} ({detail}, {result['seconds']} s)", file=sys.stderr, flush=True)
         return result
 
     with concurrent.futures.ThreadPoolExecutor(trees.qsize()) as pool:
