@@ -36,7 +36,7 @@ class Mutant:
         if match is None:
             raise SystemExit(f"{self.file}: the first line is not '# test: <ninja target> <gtest filter or command>'")
         self.target, self.test = match[1], match[2].strip()
-        self.bug = lines[1].lstrip("# ") if len(lines) > 1 and lines[1].startswith("#") else self.name
+        self.bug = lines[1][1:].strip() if len(lines) > 1 and lines[1].startswith("#") else self.name
         self.changed = [line[6:].split("\t")[0] for line in lines if line.startswith("+++ b/")]
 
     @property
