@@ -6,6 +6,7 @@ The sources that git knows are copied to build/mutants/tree-N and built there; t
 """
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -79,6 +80,7 @@ class Tree:
         self.build_limit, self.test_limit = build_limit, test_limit
         self.build_directory = directory / "build" / preset
         self.log = directory.with_suffix(".log")
+        self.process = None  # what is running
 
     def synchronize(self):
         """Makes the copy what the sources are now; what is the same keeps its time, and is not built again."""
@@ -114,17 +116,29 @@ class Tree:
         """Exit status (None: it took too long) and output; everything it started is gone afterwards."""
         process = subprocess.Popen(command, cwd=cwd or self.directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    start_new_session=True, env={**os.environ, "ROADSTEAD_BUILD": str(self.build_directory)})
+        self.process = process
         try:
             output, _ = process.communicate(timeout=limit)
             status = process.returncode
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            self.interrupt()
             output, _ = process.communicate()
             status = None
+        except BaseException:
+            self.interrupt()
+            raise
+        self.process = None
         text = output.decode(errors="replace")
         with self.log.open("a") as log:
             log.write(f"$ {shlex.join(map(str, command))}\n{text}\n[{status}]\n")
         return status, text
+
+    def interrupt(self):
+        """Ends what is running here, with all that it started."""
+        process = self.process
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     def build(self, target):
         """Nothing, or why the target is not there."""
@@ -239,7 +253,39 @@ def check(mutants):
     return 1 if problems or not mutants else 0
 
 
-def main():
+def run_all(mutants, trees):
+    """What became of each mutant, in their order; as many at a time as there are trees."""
+    idle = queue.Queue()
+    no_verdict = trees[0].without_bugs(mutants)
+    for tree in trees:
+        idle.put(tree)
+
+    def work(mutant):
+        began = time.monotonic()
+        verdict, detail = "no verdict", no_verdict[(mutant.target, mutant.test)]
+        if detail is None:
+            tree = idle.get()
+            try:
+                verdict, detail = tree.judge(mutant)
+            finally:
+                idle.put(tree)
+        result = {"bug": mutant.bug, "patch": mutant.file, "target": mutant.target, "test": mutant.test,
+                  "caught": verdict == "caught", "verdict": verdict, "detail": detail,
+                  "seconds": round(time.monotonic() - began, 1)}
+        print(f"{verdict}: {mutant.name} ({detail}, {result['seconds']} s)", file=sys.stderr, flush=True)
+        return result
+
+    with concurrent.futures.ThreadPoolExecutor(len(trees)) as pool:
+        try:
+            return list(pool.map(work, mutants))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for tree in trees:
+                tree.interrupt()
+            raise
+
+
+def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", metavar="TEXT", help="patches whose file or test has it (repeatable)")
     parser.add_argument("--list", action="store_true", help="the bugs and their tests; nothing is built")
@@ -250,7 +296,11 @@ def main():
     parser.add_argument("--preset", default="release")
     parser.add_argument("--build-limit", type=float, default=3600, metavar="SECONDS", help="of one build")
     parser.add_argument("--test-limit", type=float, default=120, metavar="SECONDS", help="of one test; beyond it, it hangs")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    args = parse_arguments()
     if shutil.which("patch") is None:
         print("there is no patch program (Debian: patch)")
         return SKIPPED
@@ -264,35 +314,13 @@ def main():
     if not mutants:
         print("no such patch")
         return 1
-
-    trees = queue.Queue()
+    trees = []
     for i in range(max(1, min(args.jobs, len(mutants)))):
-        tree = Tree(ROOT / "build" / "mutants" / f"tree-{i}", args.preset, args.build_jobs, args.build_limit, args.test_limit)
-        tree.synchronize()
-        tree.log.write_text("")
-        trees.put(tree)
-
-    first = trees.get()
-    no_verdict = first.without_bugs(mutants)
-    trees.put(first)
-
-    def work(mutant):
-        began = time.monotonic()
-        verdict, detail = "no verdict", no_verdict[(mutant.target, mutant.test)]
-        if detail is None:
-            tree = trees.get()
-            try:
-                verdict, detail = tree.judge(mutant)
-            finally:
-                trees.put(tree)
-        result = {"bug": mutant.bug, "patch": mutant.file, "target": mutant.target, "test": mutant.test,
-                  "caught": verdict == "caught", "verdict": verdict, "detail": detail,
-                  "seconds": round(time.monotonic() - began, 1)}
-        print(f"{verdict}: {mutant.name} ({detail}, {result['seconds']} s)", file=sys.stderr, flush=True)
-        return result
-
-    with concurrent.futures.ThreadPoolExecutor(trees.qsize()) as pool:
-        results = list(pool.map(work, mutants))
+        trees.append(Tree(ROOT / "build" / "mutants" / f"tree-{i}", args.preset, args.build_jobs, args.build_limit,
+                          args.test_limit))
+        trees[-1].synchronize()
+        trees[-1].log.write_text("")
+    results = run_all(mutants, trees)
     say(results, args.output == "json")
     return 0 if all(r["caught"] for r in results) else 1
 
