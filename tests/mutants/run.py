@@ -295,7 +295,7 @@ def parse_arguments():
     parser.add_argument("--build-jobs", type=int, default=os.cpu_count(), help="of ninja, in each copy")
     parser.add_argument("--preset", default="release")
     parser.add_argument("--build-limit", type=float, default=3600, metavar="SECONDS", help="of one build")
-    parser.add_argument("--test-limit", type=float, default=120, metavar="SECONDS", help="of one test; beyond it, it hangs")
+    parser.add_argument("--test-limit", type=float, default=300, metavar="SECONDS", help="of one test; beyond it, it hangs")
     return parser.parse_args()
 
 
