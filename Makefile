@@ -4,7 +4,7 @@ PRESET ?= release
 BUILD := build/$(PRESET)
 JOBS ?= $(shell nproc)
 
-.PHONY: help setup build run test bench lint clean asan tsan
+.PHONY: help setup build run test bench mutants lint clean asan tsan
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -25,6 +25,9 @@ test: setup build ## set up, build and run all tests
 
 bench: build ## compare with the peers (etcd, …) and print ratios
 	@bench/run.sh $(BUILD)
+
+mutants: ## put etcd's known bugs back into a copy of the sources: each one's test must fail (ONLY=text)
+	@tests/mutants/run.py --build-jobs $(JOBS) $(if $(ONLY),--only $(ONLY))
 
 asan: ## build and test with AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory test PRESET=asan

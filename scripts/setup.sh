@@ -5,7 +5,7 @@ set -euo pipefail
 
 packages=(
   # toolchain
-  clang-19 lld-19 clang-format-19 clang-tidy-19 llvm-19 libclang-rt-19-dev cmake ninja-build ccache make pkg-config git python3
+  clang-19 lld-19 clang-format-19 clang-tidy-19 llvm-19 libclang-rt-19-dev cmake ninja-build ccache make pkg-config git patch python3
   # libraries
   libboost1.81-dev libboost-json1.81-dev libnghttp2-dev libssl-dev libcrypt-dev librocksdb-dev libmimalloc-dev
   libyaml-cpp-dev libfmt-dev libcli11-dev libsqlite3-dev libgtest-dev libgmock-dev libbenchmark-dev

@@ -16,6 +16,7 @@ struct Site {
   TcpNetwork network{loop};
   std::unique_ptr<HttpServer> http;
   Address address;
+  HttpLimits limits;
   std::shared_ptr<const PeerCertificate> seen;
   int major = 0;
 
@@ -30,7 +31,7 @@ struct Site {
   void serve(const TlsServerOptions& options) {
     auto context = TlsServerContext::make(options);
     ASSERT_TRUE(context.has_value()) << context.error().message;
-    http = std::make_unique<HttpServer>(loop, HttpServerOptions{.tls = *context},
+    http = std::make_unique<HttpServer>(loop, HttpServerOptions{.tls = *context, .limits = limits},
                                         [this](Request& q, ResponseWriter& w) { return handle(q, w); });
     auto listener = network.listen(kAnyPort);
     address = (*listener)->local();
@@ -157,6 +158,28 @@ TEST(Tls, OptionsThatCannotBeAreRefused) {
   EXPECT_FALSE(TlsServerContext::make({.identity = s.server, .client_ca = s.ca.certificate,
                                        .require_client_certificate = true,
                                        .client_rules = {.revocation_list = "no list"}}));
+}
+
+// Nobody holds a connection by a handshake that does not end (etcd's servers once waited for ever).
+awaitable<Result<void>> closed_by_server(Network& network, Address address, std::string begin) {
+  (void)co_await raw_exchange(network, std::move(address), std::move(begin));
+  co_return Result<void>{};
+}
+awaitable<void> silent(Site& s) {
+  for (const std::string& begin : {std::string(), std::string("\x16\x03\x01\x02\x00\x01", 6)}) {
+    auto closed = co_await async::with_timeout(s.loop, 20s, "the server's end",
+                                               closed_by_server(s.network, s.address, begin));
+    EXPECT_TRUE(closed.has_value()) << "still open after " << begin.size() << " bytes";
+  }
+  EXPECT_EQ(s.http->connections(), 0u);
+  co_await s.http->stop(1s);
+}
+
+TEST(Tls, UnboundedHandshakeIsTimedOut) {
+  Site s;
+  s.limits.header_timeout = 200ms;
+  s.serve(false);
+  run(s.loop, silent(s));
 }
 
 TEST(Certificates, ExpiryIsRead) {

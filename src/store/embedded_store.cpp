@@ -545,6 +545,7 @@ awaitable<void> EmbeddedStore::compact_slowly() {
     if (!began) began = loop_.now();
     while (!pins_->empty() && *pins_->begin() < machine_.compacted()) co_await loop_.sleep(std::chrono::milliseconds(5));
     Revision goal = machine_.compacted();
+    erasing_ = true;  // until all that it drops is erased
     const MonoTime step_began = loop_.now();
     bool more = machine_.compact_step(kCompactKeysPerStep, kCompactVersionsPerStep, dropped);
     CompactionTimes::note(times.index_step_ms, loop_.now() - step_began);
@@ -561,6 +562,7 @@ awaitable<void> EmbeddedStore::compact_slowly() {
       continue;
     }
     if (more) continue;
+    erasing_ = false;
     mvcc::put_number(open_.batch, "compacted", goal);
     schedule_flush();
     engine_->tidy();

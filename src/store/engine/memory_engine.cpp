@@ -10,7 +10,7 @@ using Map = std::map<std::string, std::string, std::less<>>;
 class MapCursor final : public Cursor {
  public:
   MapCursor(const Map& map, std::string_view from, std::string to)
-      : it_(map.lower_bound(from)), end_(map.lower_bound(to)) {}
+      : it_(map.lower_bound(from)), end_(from < to ? map.lower_bound(to) : it_) {}
   bool valid() const override { return it_ != end_; }
   std::string_view key() const override { return it_->first; }
   std::string_view value() const override { return it_->second; }

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "engine/sqlite_engine.h"
 #include "store/etcd/client_messages.h"
 
 namespace rs::store::differential {
@@ -137,14 +138,21 @@ class OurServer final : public Server {
  public:
   OurServer(async::Loop& loop, OurEngine engine) : loop_(loop), network_(loop), engine_(engine) {}
   std::string name() const override {
-    return engine_ == OurEngine::kRocks ? "roadstead" : "roadstead in memory";
+    switch (engine_) {
+      case OurEngine::kRocks:
+        return "roadstead";
+      case OurEngine::kMemory:
+        return "roadstead in memory";
+      case OurEngine::kSqlite:
+        return "roadstead over SQLite";
+    }
+    return "roadstead";
   }
   net::Address address() const override { return address_; }
+  bool ours() const override { return true; }
 
   awaitable<Result<void>> start() override {
-    EmbeddedOptions options;
-    if (engine_ == OurEngine::kRocks) options.directory = directory_.path() / "data";
-    auto store = co_await Embedded::open(loop_, options);
+    auto store = co_await open_store();
     if (!store) co_return fail(store.error());
     store_ = std::move(*store);
     service_ = std::make_unique<etcd::EtcdService>(loop_, *store_, etcd::EtcdOptions{});
@@ -166,6 +174,17 @@ class OurServer final : public Server {
   }
 
  private:
+  awaitable<Result<std::unique_ptr<Embedded>>> open_store() {
+    const auto data = directory_.path() / "data";
+    if (engine_ == OurEngine::kMemory) co_return co_await Embedded::open(loop_, {});
+    if (engine_ == OurEngine::kRocks) co_return co_await Embedded::open(loop_, {.directory = data});
+    auto engine = engine::open_sqlite_engine(data);
+    if (!engine) co_return fail(engine.error());
+    auto store = EmbeddedStore::make(loop_, {.directory = data}, std::move(*engine), true);
+    if (!store) co_return fail(store.error());
+    co_return std::unique_ptr<Embedded>(std::move(*store));
+  }
+
   async::Loop& loop_;
   net::TcpNetwork network_;
   const OurEngine engine_;

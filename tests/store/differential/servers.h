@@ -35,13 +35,14 @@ class Server {
   virtual awaitable<Result<void>> start() = 0;
   virtual awaitable<void> stop() = 0;
   virtual net::Address address() const = 0;
+  virtual bool ours() const { return false; }
   virtual std::string log_tail() const { return {}; }
 };
 
 // nullptr: there is no etcd on this machine.
 std::unique_ptr<Server> make_etcd(async::Loop& loop);
 
-enum class OurEngine { kRocks, kMemory };
+enum class OurEngine { kRocks, kMemory, kSqlite };
 std::unique_ptr<Server> make_ours(async::Loop& loop, OurEngine engine);
 
 }  // namespace rs::store::differential

@@ -59,7 +59,8 @@ awaitable<Answers> run_both(async::Loop& loop, Session& etcd, Session& ours,
   co_await both.join();
   for (size_t i = 0; i < operations.size(); ++i) {
     if ((operations[i].oddities & kOnlyOurs) == 0) continue;
-    out.etcd[i] = co_await ours.call(operations[i]);
+    Session& peer = etcd.server().ours() ? etcd : ours;
+    out.etcd[i] = co_await peer.call(operations[i]);
     out.ours[i] = co_await ours.call(operations[i]);
   }
   co_return out;

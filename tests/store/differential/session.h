@@ -33,7 +33,7 @@ class Session {
 };
 
 // Sends operations to both, each in its own time; returns when both have answered all. What only we
-// may be asked is asked of us twice.
+// may be asked is asked of us twice, unless both are ours.
 struct Answers {
   std::vector<Answer> etcd, ours;
 };
