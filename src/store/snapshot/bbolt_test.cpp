@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "store/snapshot/bbolt_reader.h"
 #include "store/snapshot/bbolt_writer.h"
+#include "store/snapshot/snapshot.h"
 
 namespace rs::store::snapshot {
 namespace {
@@ -97,6 +98,22 @@ TEST(Bbolt, DamageAnywhereNeitherCrashesNorHangs) {
     std::string bytes = whole;
     for (int flips = 0; flips < 4; ++flips) bytes[random.below(bytes.size() / 4096) * 4096 + random.below(80)] ^= char(1 << random.below(8));
     (void)read_all(bytes);
+  }
+}
+
+// The empty store is at revision 1 (a fresh etcd says so in every header): the first record is at 2.
+TEST(Bbolt, ARecordBeforeTheFirstRevisionIsNotRestored) {
+  for (char revision : {1, 2}) {
+    const std::string key = std::string(7, 0) + revision + '_' + std::string(8, 0);
+    // mvccpb.KeyValue: key "k", create_revision 2, mod_revision 2, version 1, value "v"
+    const std::string bytes = written({{"key", {{key, "\x0a\x01k\x10\x02\x18\x02\x20\x01\x2a\x01v"}}}});
+    auto source = in_memory(bytes);
+    auto reader = BboltReader::open(*source, bytes.size());
+    ASSERT_TRUE(reader.has_value());
+    auto engine = engine::make_memory_engine();
+    auto restored = restore(*reader, *engine, {});
+    EXPECT_EQ(restored.has_value(), revision == 2);
+    if (!restored) EXPECT_EQ(restored.error().code, Code::kDataLoss);
   }
 }
 
