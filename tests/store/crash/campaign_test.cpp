@@ -15,7 +15,7 @@ uint64_t from_environment(const char* name, uint64_t otherwise) {
 
 TEST(CrashCampaignTest, EveryPromiseIsKeptOverEveryCrash) {
   const uint64_t first = from_environment("RS_CRASH_SEED", 1),
-                 runs = from_environment("RS_CRASH_RUNS", 40);
+                 runs = from_environment("RS_CRASH_RUNS", 100);
   const bool tells = std::getenv("RS_CRASH_STORY") != nullptr;
   constexpr int kFailuresMax = 3;  // more say no more
   RunResult sum;
