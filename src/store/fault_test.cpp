@@ -18,7 +18,7 @@ class FaultyEngine final : public engine::Engine {
   Result<std::optional<std::string>> get(std::string_view key) const override { return inner->get(key); }
   Result<void> scan(std::string_view from, std::string_view to,
                     const std::function<bool(std::string_view, std::string_view)>& visit) const override {
-    return inner->scan(from, to, visit);
+    return inner->scan(from, to, [&](auto key, auto value) { return key == hidden || visit(key, value); });
   }
   int64_t bytes_on_disk() const override { return inner->bytes_on_disk(); }
   Result<void> resume() override {
@@ -27,18 +27,19 @@ class FaultyEngine final : public engine::Engine {
   }
   std::unique_ptr<engine::Engine> inner = engine::make_memory_engine();
   std::optional<Error> failure;
+  std::string hidden;  // key that a scan passes over
 };
 
 class FaultTest : public ::testing::Test {
  protected:
-  void run(std::function<awaitable<void>(EmbeddedStore&, FaultyEngine&)> body) {
+  void run(std::function<awaitable<void>(EmbeddedStore&, FaultyEngine&)> body, int64_t quota_bytes = 4000) {
     async::SystemLoop loop;
     loop_ = &loop;
     async::TaskGroup tasks(loop);
     tasks.spawn_fn("test", [&]() -> awaitable<void> {
       auto engine = std::make_unique<FaultyEngine>();
       FaultyEngine& faulty = *engine;
-      auto store = EmbeddedStore::make(loop, {.quota_bytes = 4000}, std::move(engine), false);
+      auto store = EmbeddedStore::make(loop, {.quota_bytes = quota_bytes}, std::move(engine), false);
       co_await body(**store, faulty);
       co_await (*store)->close();
       loop.stop();
@@ -126,6 +127,24 @@ TEST_F(FaultTest, BrokenDiskMakesTheStoreReadOnly) {
     EXPECT_TRUE(txn.has_value()) << txn.error().message;
     EXPECT_EQ((co_await store.status())->alarms, std::vector<std::string>{"CORRUPT"});
   });
+}
+
+TEST_F(FaultTest, AWatcherIsToldThatHistoryHasAHole) {
+  run([](EmbeddedStore& store, FaultyEngine& disk) -> awaitable<void> {
+    // More than is kept in memory, so that history is read from the disk.
+    for (int i = 0; i < 6; ++i)
+      EXPECT_TRUE((co_await store.put({.key = std::to_string(i), .value = std::string(1 << 20, 'x')})).has_value());
+    auto next = [&store](Revision start) -> awaitable<Result<WatchBatch>> {
+      auto watcher = co_await store.watch({.key = "0", .range_end = "9", .start_revision = start});
+      co_return co_await (*watcher)->next();
+    };
+    EXPECT_EQ((co_await next(2))->events.at(0)->kv.mod_revision, 2);
+    disk.hidden = mvcc::record_key('i', 2, 0);
+    EXPECT_EQ((co_await next(2)).error().code, Code::kDataLoss);
+    EXPECT_TRUE((co_await next(3)).has_value());
+    disk.hidden = mvcc::record_key('i', 3, 0);
+    EXPECT_EQ((co_await next(3)).error().code, Code::kDataLoss);
+  }, 100 << 20);
 }
 
 TEST_F(FaultTest, QuotaOnLiveBytesIsClearedByDeleteAndCompaction) {

@@ -83,7 +83,8 @@ class Engine {
   // Nothing when the key is not there.
   virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
   // Keys of [from, to) in order until visit says false; the views live only during the call. All begin with the same
-  // byte: engines may keep keys of different first bytes apart.
+  // byte: engines may keep keys of different first bytes apart. A whole damaged table may be passed over (RocksDB 7.8 does
+  // when it comes to one from the table before): whoever scans must notice what is missing, as get() does.
   virtual Result<void> scan(std::string_view from, std::string_view to,
                             const std::function<bool(std::string_view key, std::string_view value)>& visit) const = 0;
   // Here: a copy of everything, which is for small engines.

@@ -327,8 +327,14 @@ Result<Machine::Slice> Machine::read_history(Revision from, KeyRange range, size
   auto enough = [&] { return events >= max_events || records >= max_records || bytes_read >= kSliceBytes; };
   std::optional<Error> error;
   Revision held = std::min(history.first(durable_ + 1), durable_ + 1);
+  // What compaction has not touched is dense: a hole is a table that cannot be read, and no watcher may miss it silently.
+  auto lost = [&](Revision found) {
+    const Revision due = std::max(slice.next, compacted_ + 1);
+    if (found > due) error = Error{Code::kDataLoss, fmt::format("the records of revisions {} to {} are lost", due, found - 1)};
+    return error.has_value();
+  };
   auto on_disk = [&](const Record& record) {
-    if (record.main >= held) return false;
+    if (record.main >= held || lost(record.main)) return false;
     if (record.main != slice.next - 1 && enough()) return false;
     slice.next = record.main + 1;
     ++records;
@@ -367,8 +373,8 @@ Result<Machine::Slice> Machine::read_history(Revision from, KeyRange range, size
       return go_on;
     });
     if (!read) return fail(read.error());
-    if (error) return fail(*error);
-    if (stopped) return slice;
+    if (!error && stopped) return slice;
+    if (error || lost(held)) return fail(*error);
     slice.next = held;
   }
   while (slice.next <= durable_ && !enough()) {
