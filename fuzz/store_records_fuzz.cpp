@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (size < key) continue;
     check_record(input.substr(0, key), input.substr(key));
     if (auto lease = mvcc::parse_lease(input.substr(0, key), input.substr(key)))
-      ASSERT(mvcc::lease_key(lease->first).size() == 9);
+      ASSERT(mvcc::lease_key(lease->id).size() == 9);
   }
   check_record(mvcc::record_key('i', 7, 3), input);
   if (auto head = mvcc::parse_head(input)) {

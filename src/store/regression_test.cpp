@@ -460,7 +460,7 @@ TEST_F(Regression, Etcd13205_RevokedLeaseStaysRevokedWithAllItsKeys) {
   });
 }
 
-// After a restart or a change of leader a lease gets its whole time again: keys never vanish early.
+// After a restart or a change of leader a short lease gets its whole time again: keys never vanish early.
 TEST_F(Regression, Etcd9888_LeaseHasItsWholeTimeAfterARestart) {
   with_store([](EmbeddedStore& store) -> awaitable<void> {
     (void)co_await store.lease_grant(100, 5);

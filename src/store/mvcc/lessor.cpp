@@ -33,12 +33,42 @@ void Lessor::grant(LeaseId id, int64_t ttl_seconds, MonoTime now) {
   lease.id = id;
   lease.ttl_seconds = ttl_seconds;
   schedule(lease, end_of(now, ttl_seconds));
+  schedule_checkpoint(lease, now);
+}
+
+void Lessor::restore(const StoredLease& stored, MonoTime now) {
+  grant(stored.id, stored.ttl_seconds, now);
+  if (stored.remaining_seconds == 0) return;
+  Lease& lease = leases_.at(stored.id);
+  lease.checkpoint_seconds = stored.remaining_seconds;
+  schedule(lease, end_of(now, stored.remaining_seconds));
+}
+
+void Lessor::schedule_checkpoint(Lease& lease, MonoTime now) {
+  by_checkpoint_.erase({lease.checkpoint_due, lease.id});
+  if (lease.expiry - now <= kCheckpointInterval) return;
+  lease.checkpoint_due = now + kCheckpointInterval;
+  by_checkpoint_.insert({lease.checkpoint_due, lease.id});
+}
+
+std::vector<StoredLease> Lessor::checkpoints(MonoTime now, size_t limit) {
+  std::vector<StoredLease> out;
+  while (out.size() < limit && !by_checkpoint_.empty() && by_checkpoint_.begin()->first <= now) {
+    Lease& lease = leases_.at(by_checkpoint_.begin()->second);
+    schedule_checkpoint(lease, now);
+    const int64_t remaining = remaining_seconds(lease, now);
+    if (remaining == 0 || lease.revoking) continue;
+    lease.checkpoint_seconds = remaining;
+    out.push_back({lease.id, lease.ttl_seconds, remaining});
+  }
+  return out;
 }
 
 void Lessor::forget(LeaseId id) {
   auto it = leases_.find(id);
   if (it == leases_.end()) return;
   by_expiry_.erase({it->second.expiry, id});
+  by_checkpoint_.erase({it->second.checkpoint_due, id});
   leases_.erase(it);
 }
 
@@ -51,7 +81,10 @@ void Lessor::detach(LeaseId id, std::string_view key) {
   if (auto it = lease->keys.find(key); it != lease->keys.end()) lease->keys.erase(it);
 }
 
-void Lessor::renew(Lease& lease, MonoTime now) { schedule(lease, end_of(now, lease.ttl_seconds)); }
+void Lessor::renew(Lease& lease, MonoTime now) {
+  schedule(lease, end_of(now, lease.ttl_seconds));
+  if (!by_checkpoint_.contains({lease.checkpoint_due, lease.id})) schedule_checkpoint(lease, now);
+}
 
 int64_t Lessor::remaining_seconds(const Lease& lease, MonoTime now) {
   return std::max<int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(lease.expiry - now).count());
@@ -66,23 +99,20 @@ std::vector<LeaseId> Lessor::due(MonoTime now, size_t limit) const {
   return ids;
 }
 
-void Lessor::reset(const std::map<LeaseId, int64_t>& ttl_by_kept_id, MonoTime now) {
+void Lessor::reset(const std::map<LeaseId, StoredLease>& kept, MonoTime now) {
   for (LeaseId id : ids()) {
-    if (!ttl_by_kept_id.contains(id)) forget(id);
+    if (!kept.contains(id)) forget(id);
   }
-  for (const auto& [id, ttl] : ttl_by_kept_id) {
+  for (const auto& [id, stored] : kept) {
     Lease* lease = find(id);
     if (lease == nullptr) {
-      grant(id, ttl, now);
+      restore(stored, now);
     } else {
       lease->keys.clear();
       lease->revoking = false;
+      lease->checkpoint_seconds = stored.remaining_seconds;
     }
   }
-}
-
-void Lessor::extend_all(MonoTime now) {
-  for (auto& [id, lease] : leases_) renew(lease, now);
 }
 
 std::vector<LeaseId> Lessor::ids() const {

@@ -398,7 +398,7 @@ void Machine::attach_all() {
   });
 }
 
-void Machine::rewind(const std::map<LeaseId, int64_t>& ttl_by_lease, MonoTime now) {
+void Machine::rewind(const std::map<LeaseId, StoredLease>& leases, MonoTime now) {
   deltas_.clear();
   for (; head_ > durable_; --head_) {
     Commit commit = history_.pop();
@@ -408,7 +408,7 @@ void Machine::rewind(const std::map<LeaseId, int64_t>& ttl_by_lease, MonoTime no
       index_.retract(kv.key);
     }
   }
-  lessor_.reset(ttl_by_lease, now);
+  lessor_.reset(leases, now);
   attach_all();
   broken_.reset();
 }
@@ -439,8 +439,6 @@ Result<void> Machine::restore(const Record& record) {
   live_bytes_ += int64_t(record.key.size() + record.value_bytes);
   return {};
 }
-
-void Machine::restore_lease(LeaseId id, int64_t ttl_seconds, MonoTime now) { lessor_.grant(id, ttl_seconds, now); }
 
 Result<void> Machine::restore_finish() {
   if (restored_.main != head_ || !restored_.last)

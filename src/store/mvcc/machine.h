@@ -75,7 +75,7 @@ class Machine {
   void forget() { history_.trim(durable_); }
 
   // Takes back everything after durable(), which turned out not to be on disk; leases are what the disk says.
-  void rewind(const std::map<LeaseId, int64_t>& ttl_by_lease, MonoTime now);
+  void rewind(const std::map<LeaseId, StoredLease>& leases, MonoTime now);
 
   // What watchers read. commits of [from, durable()] that touch range, oldest first, until limits are met; next is the
   // first revision not looked at.
@@ -90,7 +90,7 @@ class Machine {
   // Recovery, in this order: begin, records ascending, leases, finish. kDataLoss says what is missing or does not fit.
   void restore_begin(Head head, Revision compacted);
   Result<void> restore(const Record& record);
-  void restore_lease(LeaseId id, int64_t ttl_seconds, MonoTime now);
+  void restore_lease(const StoredLease& lease, MonoTime now) { lessor_.restore(lease, now); }
   Result<void> restore_finish();
 
  private:

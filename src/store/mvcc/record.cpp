@@ -70,10 +70,11 @@ void erase_record(engine::Batch& batch, Revision main, uint32_t sub, bool has_va
   batch.erase(key);
 }
 
-void put_lease(engine::Batch& batch, LeaseId id, int64_t ttl_seconds) {
+void put_lease(engine::Batch& batch, const StoredLease& lease) {
   std::string value;
-  append_varint(value, uint64_t(ttl_seconds));
-  batch.put(lease_key(id), value);
+  append_varint(value, uint64_t(lease.ttl_seconds));
+  if (lease.remaining_seconds > 0) append_varint(value, uint64_t(lease.remaining_seconds));
+  batch.put(lease_key(lease.id), value);
 }
 
 void put_head(engine::Batch& batch, const Head& head) {
@@ -111,10 +112,11 @@ std::optional<Record> parse_record(std::string_view key, std::string_view value)
   return record;
 }
 
-std::optional<std::pair<LeaseId, int64_t>> parse_lease(std::string_view key, std::string_view value) {
-  uint64_t ttl;
-  if (key.size() != 9 || !read_varint(value, ttl) || !value.empty()) return std::nullopt;
-  return std::pair(LeaseId(read_be(key.substr(1))), int64_t(ttl));
+std::optional<StoredLease> parse_lease(std::string_view key, std::string_view value) {
+  uint64_t ttl, remaining = 0;
+  if (key.size() != 9 || !read_varint(value, ttl)) return std::nullopt;
+  if (!value.empty() && (!read_varint(value, remaining) || !value.empty() || remaining == 0)) return std::nullopt;
+  return StoredLease{LeaseId(read_be(key.substr(1))), int64_t(ttl), int64_t(remaining)};
 }
 
 std::optional<Head> parse_head(std::string_view value) {

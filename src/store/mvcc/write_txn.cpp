@@ -232,7 +232,7 @@ Result<LeaseGrant> Machine::grant(LeaseId id, int64_t ttl_seconds, MonoTime now,
   int64_t ttl = Lessor::granted_ttl(ttl_seconds);
   lessor_.grant(id, ttl, now);
   ++counters_.leases_granted;
-  put_lease(batch, id, ttl);
+  put_lease(batch, {.id = id, .ttl_seconds = ttl});
   return LeaseGrant{id, ttl};
 }
 

@@ -231,7 +231,9 @@ Result<Restored> restore(const BboltReader& reader, engine::Engine& engine, cons
       damaged = Error{Code::kDataLoss, "a lease of the snapshot cannot be understood"};
       return false;
     }
-    mvcc::put_lease(keys.batch, fields->number(1), fields->number(2));
+    mvcc::put_lease(keys.batch, {.id = fields->number(1),
+                                 .ttl_seconds = fields->number(2),
+                                 .remaining_seconds = std::max<int64_t>(0, fields->number(3))});
     ++out.leases;
     return true;
   });

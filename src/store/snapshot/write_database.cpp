@@ -65,9 +65,10 @@ Result<void> write_leases(const engine::View& view, BboltWriter& writer) {
     const auto lease = mvcc::parse_lease(leases->key(), leases->value());
     if (!lease) return fail(Code::kDataLoss, "a stored lease cannot be understood");
     etcd::Writer out;
-    out.number(1, uint64_t(lease->first));
-    out.number(2, uint64_t(lease->second));
-    if (auto put = writer.put(big_endian(uint64_t(lease->first)), out.take()); !put) return put;
+    out.number(1, uint64_t(lease->id));
+    out.number(2, uint64_t(lease->ttl_seconds));
+    out.number(3, uint64_t(lease->remaining_seconds));
+    if (auto put = writer.put(big_endian(uint64_t(lease->id)), out.take()); !put) return put;
   }
   return leases->status();
 }
