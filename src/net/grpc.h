@@ -56,8 +56,9 @@ class ServerStream {
   // Waits only when more than the flow-control limit is unsent. Shared: one encoded event serves many streams.
   virtual awaitable<Result<void>> write(std::shared_ptr<const std::string> message) = 0;
   // The next bytes of messages that carry their prefixes already (append_prefix), cut anywhere: for who gathers many
-  // small messages, or shares a large part of one. The default cuts them into messages for write().
-  virtual awaitable<Result<void>> write_framed(std::shared_ptr<const std::string> bytes);
+  // small messages, or shares a large part of one. messages: how many begin in these bytes. The default cuts them into
+  // messages for write().
+  virtual awaitable<Result<void>> write_framed(std::shared_ptr<const std::string> bytes, size_t messages);
   virtual size_t unsent_bytes() const = 0;
 
  private:

@@ -68,32 +68,6 @@ void count_sent(CallCounts& counts, size_t bytes) {
   counts.bytes_sent += bytes;
 }
 
-// Counts the messages of a stream of framed bytes, which may be cut anywhere.
-class FrameCounter {
- public:
-  void count(std::string_view bytes, CallCounts& counts) {
-    while (!bytes.empty()) {
-      const size_t taken = std::min(bytes.size(), left_ > 0 ? left_ : kPrefixBytes - prefix_bytes_);
-      if (left_ > 0) {
-        left_ -= taken;
-      } else {
-        for (char c : bytes.substr(0, taken)) length_ = length_ << 8 | static_cast<uint8_t>(c);
-        prefix_bytes_ += taken;
-      }
-      bytes.remove_prefix(taken);
-      if (prefix_bytes_ < kPrefixBytes) continue;
-      prefix_bytes_ = 0;
-      left_ = length_;  // the flag before it has been shifted out
-      length_ = 0;
-      count_sent(counts, left_);
-    }
-  }
-
- private:
-  uint32_t length_ = 0;
-  size_t prefix_bytes_ = 0, left_ = 0;
-};
-
 // One unary call. Lives from its headers to its answer; the answer may come from anywhere on the loop, later.
 class UnaryCall final : public ServerSink {
  public:
@@ -321,8 +295,9 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
     co_return begun;
   }
 
-  awaitable<Result<void>> write_framed(std::shared_ptr<const std::string> bytes) override {
-    frames_.count(*bytes, *method_.counts);
+  awaitable<Result<void>> write_framed(std::shared_ptr<const std::string> bytes, size_t messages) override {
+    method_.counts->messages_sent += messages;
+    method_.counts->bytes_sent += bytes->size() - messages * kPrefixBytes;
     return send(std::move(bytes));
   }
 
@@ -380,7 +355,6 @@ class StreamCall final : public ServerSink, public ServerStream, public std::ena
   async::TaskHandle task_;
   std::deque<std::string> messages_;
   size_t unread_ = 0, unconsumed_ = 0;
-  FrameCounter frames_;
   Status error_;
   bool began_ = false, finished_ = false, ended_ = false, gone_ = false, waiting_ = false;
 };
@@ -423,7 +397,7 @@ void CallDurations::add(Duration took) {
 
 void append_prefix(std::string& out, size_t message_bytes) { write_prefix(out, message_bytes); }
 
-awaitable<Result<void>> ServerStream::write_framed(std::shared_ptr<const std::string> bytes) {
+awaitable<Result<void>> ServerStream::write_framed(std::shared_ptr<const std::string> bytes, size_t) {
   cut_.append(*bytes);
   MessageReader reader(SIZE_MAX);
   reader.feed(cut_);

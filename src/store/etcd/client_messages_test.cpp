@@ -62,7 +62,8 @@ TEST(ClientMessages, AWatchArrivesWholeAndSoDoItsEvents) {
   mvcc::EventSlot slot;
   slot.event = std::make_shared<Event>(Event{Event::Type::kDelete, {"k", "", 0, 6, 0, 0}, KeyValue{"k", "v", 2, 3, 1, 0}});
   Writer out;
-  write_watch_answer(out, kIds, {.revision = 6, .watch_id = 3, .fragment = true});
+  write_header(out, kIds, 6);
+  write_watch_answer(out, {.revision = 6, .watch_id = 3, .fragment = true});
   out.append(*encoded_event(slot, false));
   auto got = decode_watch_response(out.take());
   ASSERT_TRUE(got.has_value());

@@ -430,8 +430,7 @@ const std::shared_ptr<const std::string>& encoded_event(mvcc::EventSlot& slot, b
   return wire;
 }
 
-void write_watch_answer(Writer& out, const Ids& ids, const WatchAnswer& answer) {
-  write_header(out, ids, answer.revision);
+void write_watch_answer(Writer& out, const WatchAnswer& answer) {
   out.number(2, uint64_t(answer.watch_id));
   out.boolean(3, answer.created);
   out.boolean(4, answer.canceled);

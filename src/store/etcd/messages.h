@@ -63,6 +63,7 @@ struct WatchAnswer {
   Revision compact_revision = 0;
   std::string_view cancel_reason;
 };
-void write_watch_answer(Writer& out, const Ids& ids, const WatchAnswer& answer);
+// All but the header, which comes before it.
+void write_watch_answer(Writer& out, const WatchAnswer& answer);
 
 }  // namespace rs::store::etcd

@@ -211,6 +211,16 @@ awaitable<net::grpc::Status> EtcdService::watch(net::grpc::ServerStream& stream)
   co_return co_await watch_stream.run();
 }
 
+std::string_view EtcdService::encoded_header(Revision revision) {
+  if (revision != header_revision_) {
+    Writer out;
+    write_header(out, ids_, revision);
+    header_ = out.take();
+    header_revision_ = revision;
+  }
+  return header_;
+}
+
 awaitable<void> EtcdService::notify_progress() {
   while (true) {
     // Up to a tenth more, so that the streams of many servers do not tick together.

@@ -161,6 +161,10 @@ class EtcdService {
   std::unique_ptr<gateway::Gateway> gateway_;
   std::vector<std::string> peer_urls_;
   std::set<WatchStream*> streams_;
+  // The header of answers at a revision, as thousands of watchers are told it one after the other.
+  std::string_view encoded_header(Revision revision);
+  Revision header_revision_ = -1;
+  std::string header_;
   std::unique_ptr<engine::Worker> snapshot_worker_ = 
       std::make_unique<engine::Worker>(loop_, "store-snapshot", engine::Worker::Priority::kBackground);
   int snapshots_ = 0;  // under way

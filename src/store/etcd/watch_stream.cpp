@@ -77,11 +77,11 @@ awaitable<void> WatchStream::write_all() {
     while (queued_bytes_ == 0 && !closed_) co_await queued_.wait();
     if (queued_bytes_ == 0) co_return;
     if (queue_.empty()) seal();
-    auto bytes = std::move(queue_.front());
+    Piece piece = std::move(queue_.front());
     queue_.pop_front();
-    queued_bytes_ -= bytes->size();
+    queued_bytes_ -= piece.bytes->size();
     if (queued_bytes_ < kQueueBytes / 2) taken_.notify();
-    auto written = co_await stream_.write_framed(std::move(bytes));
+    auto written = co_await stream_.write_framed(std::move(piece.bytes), piece.messages);
     if (!written) co_return;
     if (queued_bytes_ == 0) service_.counts_.events_sent += std::exchange(unsent_events_, 0);
     if (blocked_ && queued_bytes_ <= kQueueBytes / 2) resume_blocked();
@@ -95,20 +95,23 @@ void WatchStream::resume_blocked() {
 }
 
 void WatchStream::seal() {
-  if (!open_.empty()) queue_.push_back(std::make_shared<const std::string>(std::exchange(open_, {})));
+  if (open_.empty()) return;
+  queue_.push_back({std::make_shared<const std::string>(std::exchange(open_, {})), std::exchange(open_messages_, 0)});
 }
 
 void WatchStream::push(const WatchAnswer& answer, std::span<mvcc::EventSlot* const> slots, bool prev_kv) {
+  const std::string_view header = service_.encoded_header(answer.revision);
   Writer head;
-  write_watch_answer(head, service_.ids_, answer);
-  const std::string header = head.take();
-  size_t bytes = header.size();
+  write_watch_answer(head, answer);
+  const std::string details = head.take();
+  size_t bytes = header.size() + details.size();
   for (mvcc::EventSlot* slot : slots) bytes += encoded_event(*slot, prev_kv)->size();
   if (queued_bytes_ == 0) queued_.notify();
   const size_t framed = bytes + 5;
   if (open_.empty()) open_.reserve(std::min(framed, kOpenBytes));
   net::grpc::append_prefix(open_, bytes);
-  open_.append(header);
+  ++open_messages_;
+  open_.append(header).append(details);
   for (mvcc::EventSlot* slot : slots) {
     const auto& event = encoded_event(*slot, prev_kv);
     if (event->size() <= kSharedBytes) {
@@ -116,7 +119,7 @@ void WatchStream::push(const WatchAnswer& answer, std::span<mvcc::EventSlot* con
       if (open_.size() >= kOpenBytes) seal();
     } else {
       seal();
-      queue_.push_back(event);
+      queue_.push_back({event});
     }
   }
   queued_bytes_ += framed;

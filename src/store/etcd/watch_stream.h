@@ -54,8 +54,13 @@ class WatchStream final : public mvcc::WatchSink {
   static constexpr size_t kCompactedIdsMax = 10'000;
   std::set<int64_t> compacted_;
   bool taken(int64_t id) const { return watchers_.contains(id) || compacted_.contains(id); }
-  std::deque<std::shared_ptr<const std::string>> queue_;  // framed, cut anywhere
+  struct Piece {
+    std::shared_ptr<const std::string> bytes;  // framed, cut anywhere
+    size_t messages = 0;                       // that begin in it
+  };
+  std::deque<Piece> queue_;
   std::string open_;                                      // what follows it
+  size_t open_messages_ = 0;
   size_t queued_bytes_ = 0;                               // of both
   size_t unsent_events_ = 0;                              // in them, until all of them are written
   bool blocked_ = false, closed_ = false, writer_ended_ = false;
