@@ -172,8 +172,8 @@ class Run {
   // The disk failed: only what was settled ever happened.
   void rewind() {
     test_.batch.clear();
-    std::map<LeaseId, int64_t> kept;
-    for (LeaseId id : durable_leases_) kept[id] = 60;
+    std::map<LeaseId, mvcc::StoredLease> kept;
+    for (LeaseId id : durable_leases_) kept[id] = {.id = id, .ttl_seconds = 60};
     test_.machine.rewind(kept, rs::MonoTime{});
     at_.erase(at_.upper_bound(durable_), at_.end());
     leases_ = durable_leases_;
