@@ -263,6 +263,8 @@ awaitable<void> config_volumes(Cluster& c) {
   auto created = co_await c.client->create(client::resources::kConfigMaps, map);
   EXPECT_TRUE(created.has_value());
   co_await c.until("config", in_phase("Running"));
+  // Running is not yet having read.
+  for (int i = 0; i < 2000 && co_await c.log_of("config") != "blue"; ++i) co_await c.loop.sleep(5ms);
   set(map, "red", "data", "colour");
   EXPECT_TRUE((co_await c.client->update(client::resources::kConfigMaps, map)).has_value());
   co_await c.until("config", in_phase("Succeeded"));

@@ -10,9 +10,7 @@
 
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <sstream>
 
 #include <boost/asio/signal_set.hpp>
 
@@ -27,14 +25,6 @@ namespace {
 
 constexpr auto kStopGrace = std::chrono::seconds(3);
 constexpr int kMmapBytes = 256 << 10;
-
-Result<std::string> read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return fail(Code::kNotFound, "cannot read {}", path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 }  // namespace
 

@@ -14,8 +14,6 @@
 #include "base/log.h"
 
 namespace rs::store::etcd {
-namespace {
-
 Result<std::string> read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return fail(Code::kNotFound, "cannot read {}", path);
@@ -23,6 +21,8 @@ Result<std::string> read_file(const std::string& path) {
   text << in.rdbuf();
   return text.str();
 }
+
+namespace {
 
 Result<void> write_file(const std::string& path, std::string_view text) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

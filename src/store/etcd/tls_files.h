@@ -12,6 +12,9 @@
 
 namespace rs::store::etcd {
 
+// A whole file; kNotFound when it cannot be read.
+Result<std::string> read_file(const std::string& path);
+
 class TlsFiles {
  public:
   // Fails when a file is not there, or not what it should be.
