@@ -254,7 +254,7 @@ TEST_P(AgentTest, RunningPodsOutliveTheAgentAndAreAdopted) { Cluster(GetParam())
 awaitable<void> config_volumes(Cluster& c) {
   Json map = JsonObject{{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", JsonObject{{"name", "settings"}, {"namespace", "default"}}},
                         {"data", JsonObject{{"colour", "blue"}}}};
-  Json pod = shell_pod("config", "cat /etc/settings/colour; until grep -q red /etc/settings/colour; do sleep 0.05; done; echo; echo $COLOUR now red");
+  Json pod = shell_pod("config", "cat /etc/settings/colour; echo; until grep -q red /etc/settings/colour; do sleep 0.05; done; echo $COLOUR now red");
   set(pod, JsonArray{JsonObject{{"name", "s"}, {"configMap", JsonObject{{"name", "settings"}}}}}, "spec", "volumes");
   set(app(pod), JsonArray{JsonObject{{"name", "s"}, {"mountPath", "/etc/settings"}}}, "volumeMounts");
   set(app(pod), JsonArray{JsonObject{{"name", "COLOUR"}, {"valueFrom", JsonObject{{"configMapKeyRef", JsonObject{{"name", "settings"}, {"key", "colour"}}}}}}}, "env");
@@ -264,7 +264,7 @@ awaitable<void> config_volumes(Cluster& c) {
   EXPECT_TRUE(created.has_value());
   co_await c.until("config", in_phase("Running"));
   // Running is not yet having read.
-  for (int i = 0; i < 2000 && co_await c.log_of("config") != "blue"; ++i) co_await c.loop.sleep(5ms);
+  for (int i = 0; i < 2000 && co_await c.log_of("config") != "blue\n"; ++i) co_await c.loop.sleep(5ms);
   set(map, "red", "data", "colour");
   EXPECT_TRUE((co_await c.client->update(client::resources::kConfigMaps, map)).has_value());
   co_await c.until("config", in_phase("Succeeded"));
