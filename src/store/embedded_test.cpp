@@ -154,7 +154,7 @@ TEST_F(EmbeddedTest, NobodyReadsALeaseThatIsNotOnDiskYet) {
 // asked for.
 TEST_F(EmbeddedTest, HashIsTheSameWhileACompactionErasesAndAfterIt) {
   run([](async::Loop& loop, Embedded& store) -> awaitable<void> {
-    constexpr int kVersions = 30'000;  // thirty groups of erasures
+    constexpr int kVersions = 30'000;  // many groups of erasures
     Revision newest = 0;
     for (int i = 0; i < kVersions; ++i) newest = (co_await store.put({.key = "k", .value = "v"}))->revision;
     bool compacted = false;
